@@ -1,0 +1,327 @@
+"""Activation functions: plain arithmetic on arrays, each with its way back.
+
+Every activation is a function ``f(z) -> y`` for callers, followed by its rule
+``_f_back(dy, z, y) -> dz`` for the layers: value and derivative stand side by
+side. All are stable at any finite input, keep the dtype, and let NaN through.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from nnfunc.checks import as_number, as_real, as_share, describe, locked, problem
+from nnfunc.erf import erf
+from nnfunc.types import Activation, Array, ElementwiseFn
+
+BackRule: TypeAlias = Callable[[Array, Array, Array], Array]
+
+
+def _floats(function: str, z: Array) -> Array:
+    """Let float arrays pass, turn numbers, lists and ints into float64."""
+    if type(z) is np.ndarray and z.dtype.kind == "f":
+        return z
+    array = as_real(function, "z", z)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def relu(z: Array) -> Array:
+    """Return max(z, 0); the derivative at 0 is 0.
+
+    Example:
+        >>> relu(np.array([-2.0, 0.0, 3.0]))
+        array([0., 0., 3.])
+
+    Reference:
+        Nair & Hinton (2010).
+    """
+    y: Array = np.maximum(_floats("relu", z), 0)
+    return y
+
+
+def _relu_back(dy: Array, z: Array, y: Array) -> Array:
+    return dy * (y > 0)
+
+
+def leaky_relu(z: Array, negative_slope: float = 0.01) -> Array:
+    """Return z where z > 0 and negative_slope * z elsewhere.
+
+    Args:
+        z: any array.
+        negative_slope: in [0, 1). For another than the default, give a layer
+            ``functools.partial(leaky_relu, negative_slope=0.2)``.
+
+    Raises:
+        ValueError: `negative_slope` is outside [0, 1).
+
+    Example:
+        >>> leaky_relu(np.array([-2.0, 3.0]))
+        array([-0.02,  3.  ])
+
+    Reference:
+        Maas, Hannun & Ng (2013).
+    """
+    z = _floats("leaky_relu", z)
+    y: Array = np.maximum(z, as_share("leaky_relu", "negative_slope", negative_slope) * z)
+    return y
+
+
+def _leaky_relu_back(dy: Array, z: Array, y: Array, negative_slope: float = 0.01) -> Array:
+    slope = (z > 0).astype(z.dtype)
+    slope *= 1 - float(negative_slope)
+    slope += float(negative_slope)
+    return dy * slope
+
+
+def elu(z: Array, alpha: float = 1.0) -> Array:
+    """Return z where z > 0 and alpha * (exp(z) - 1) elsewhere.
+
+    Args:
+        z: any array.
+        alpha: at least 0. For another than the default, give a layer
+            ``functools.partial(elu, alpha=0.5)``.
+
+    Raises:
+        ValueError: `alpha` is negative or not finite.
+
+    Example:
+        >>> elu(np.array([-1.0, 3.0]))
+        array([-0.63212056,  3.        ])
+
+    Reference:
+        Clevert, Unterthiner & Hochreiter (2016), equation 15.
+    """
+    z = _floats("elu", z)
+    alpha = as_number("elu", "alpha", alpha, least=0)
+    return np.maximum(z, 0) + alpha * np.expm1(np.minimum(z, 0))
+
+
+def _elu_back(dy: Array, z: Array, y: Array, alpha: float = 1.0) -> Array:
+    positive = z > 0
+    slope: Array = positive + float(alpha) * np.exp(np.minimum(z, 0)) * ~positive
+    return dy * slope
+
+
+def sigmoid(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z)), without exp ever overflowing.
+
+    Example:
+        >>> z = np.array([2.0, 3.0]) @ np.array([0.5, -0.6]) + 0.1  # a neuron
+        >>> print(f"{z:.1f} {sigmoid(z):.3f}")
+        -0.7 0.332
+        >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+        array([0. , 0.5, 1. ])
+    """
+    z = _floats("sigmoid", z)
+    y: Array = np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
+    return y
+
+
+def _sigmoid_back(dy: Array, z: Array, y: Array) -> Array:
+    return dy * (y * (1 - y))
+
+
+def tanh(z: Array) -> Array:
+    """Return the hyperbolic tangent.
+
+    Example:
+        >>> tanh(np.array([-1000.0, 0.0, 0.5]))
+        array([-1.        ,  0.        ,  0.46211716])
+    """
+    y: Array = np.tanh(_floats("tanh", z))
+    return y
+
+
+def _tanh_back(dy: Array, z: Array, y: Array) -> Array:
+    return dy * (1 - y * y)
+
+
+def softplus(z: Array) -> Array:
+    """Return log(1 + exp(z)), as max(z, 0) + log1p(exp(-|z|)).
+
+    Example:
+        >>> softplus(np.array([-1000.0, 0.0, 1000.0]))
+        array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
+
+    Reference:
+        Dugas, Bengio, Belisle, Nadeau & Garcia (2001).
+    """
+    z = _floats("softplus", z)
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def _softplus_back(dy: Array, z: Array, y: Array) -> Array:
+    return dy * sigmoid(z)
+
+
+def silu(z: Array) -> Array:
+    """Return z * sigmoid(z), also known as swish.
+
+    Example:
+        >>> silu(np.array([-1.0, 0.0, 1.0]))
+        array([-0.26894142,  0.        ,  0.73105858])
+
+    Reference:
+        Elfwing, Uchibe & Doya (2018), equation 5.
+    """
+    z = _floats("silu", z)
+    return z * sigmoid(z)
+
+
+def _silu_back(dy: Array, z: Array, y: Array) -> Array:
+    s = sigmoid(z)
+    return dy * (s + y * (1 - s))
+
+
+def gelu(z: Array) -> Array:
+    """Return z * Phi(z) with the normal distribution function Phi: the exact GELU.
+
+    PyTorch and Keras default to this form; JAX defaults to an approximation by
+    tanh that differs from the fourth decimal on.
+
+    Example:
+        >>> gelu(np.array([-3.0, 0.0, 1.0]))
+        array([-0.00404969,  0.        ,  0.84134475])
+
+    Reference:
+        Hendrycks & Gimpel (2016), section 2.
+    """
+    z = _floats("gelu", z)
+    return z * _normal_cdf(z)
+
+
+def _gelu_back(dy: Array, z: Array, y: Array) -> Array:
+    near = np.clip(z, -40, 40)  # beyond, the density is 0 and z * z could overflow
+    density = np.exp(-0.5 * near * near) / math.sqrt(2 * math.pi)
+    return dy * (_normal_cdf(z) + near * density)
+
+
+def _normal_cdf(z: Array) -> Array:
+    return 0.5 * (1 + erf(z * math.sqrt(0.5)))
+
+
+def softmax(z: Array) -> Array:
+    """Return exp(z) / sum(exp(z)) over the last axis, the row's maximum taken off first.
+
+    Shapes:
+        (..., k) to (..., k); each row sums to 1.
+
+    Raises:
+        ValueError: `z` has no axis, or an empty last one.
+
+    Example:
+        >>> softmax(np.array([[1000.0, 1000.0, -1000.0]]))
+        array([[0.5, 0.5, 0. ]])
+    """
+    powers = np.exp(_below_max("softmax", z))
+    return powers / np.add.reduce(powers, axis=-1, keepdims=True)
+
+
+def _softmax_back(dy: Array, z: Array, y: Array) -> Array:
+    return y * (dy - np.add.reduce(dy * y, axis=-1, keepdims=True))
+
+
+def log_softmax(z: Array) -> Array:
+    """Return log(softmax(z)) over the last axis without computing softmax: z - m - log(sum(exp(z - m))).
+
+    Shapes:
+        (..., k) to (..., k).
+
+    Raises:
+        ValueError: `z` has no axis, or an empty last one.
+
+    Example:
+        >>> log_softmax(np.array([1000.0, 0.0, -1000.0]))
+        array([    0., -1000., -2000.])
+    """
+    below = _below_max("log_softmax", z)
+    return below - np.log(np.add.reduce(np.exp(below), axis=-1, keepdims=True))
+
+
+def _log_softmax_back(dy: Array, z: Array, y: Array) -> Array:
+    dz: Array = dy - np.exp(y) * np.add.reduce(dy, axis=-1, keepdims=True)
+    return dz
+
+
+def _below_max(function: str, z: Array) -> Array:
+    """Return z minus its row's maximum m, so that exp of it lies in [0, 1]."""
+    z = _floats(function, z)
+    if z.ndim == 0 or z.shape[-1] == 0:
+        raise ValueError(problem(function, "z", "have a last axis to sum over", z))
+    with np.errstate(over="ignore"):  # near the ends of the dtype z - m is -inf, and exp of it 0
+        below: Array = z - np.maximum.reduce(z, axis=-1, keepdims=True)
+    return below
+
+
+_BACK: dict[Callable[..., Array], Callable[..., Array]] = {
+    relu: _relu_back,
+    leaky_relu: _leaky_relu_back,
+    elu: _elu_back,
+    sigmoid: _sigmoid_back,
+    tanh: _tanh_back,
+    softmax: _softmax_back,
+    log_softmax: _log_softmax_back,
+    softplus: _softplus_back,
+    silu: _silu_back,
+    gelu: _gelu_back,
+}
+
+RELU_FAMILY = frozenset({relu, leaky_relu, elu, silu, gelu})
+"""Those that are near max(z, 0): He's spread suits them, Glorot's the rest."""
+
+
+def base_function(f: object) -> object:
+    """Return the function inside a partial, or what is given.
+
+    Example:
+        >>> base_function(partial(leaky_relu, negative_slope=0.2)) is leaky_relu
+        True
+    """
+    return f.func if isinstance(f, partial) else f
+
+
+def with_back_rule(function: str, f: Activation) -> tuple[ElementwiseFn, BackRule]:
+    """Return an activation as a value function and its back rule.
+
+    Raises:
+        TypeError: `f` is none of the library's activations, no partial over
+            one with keywords only, and no pair of functions.
+
+    Example:
+        >>> f, back = with_back_rule("dense", (np.sin, np.cos))
+        >>> z = np.zeros((1, 1))
+        >>> back(np.ones((1, 1)), z, f(z))
+        array([[1.]])
+    """
+    if isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1]):
+        return partial(_custom_value, f[0]), partial(_custom_back, f[1])
+    base = base_function(f)
+    if callable(f) and callable(base) and base in _BACK:
+        back = _BACK[base]
+        if not isinstance(f, partial):
+            return f, back
+        if not f.args:
+            f(np.zeros((1, 1)))  # a wrong keyword or value is met here, not in the first step
+            return f, partial(back, **f.keywords)
+    names = ", ".join(rule.__name__ for rule in _BACK)
+    raise TypeError(problem(function, "activation", f"be one of {names}, or a pair (f, df)", f))
+
+
+def _custom_value(f: ElementwiseFn, z: Array) -> Array:
+    return _like("f", f, z)
+
+
+def _custom_back(df: ElementwiseFn, dy: Array, z: Array, y: Array) -> Array:
+    return dy * _like("df", df, z)
+
+
+def _like(name: str, f: ElementwiseFn, z: Array) -> Array:
+    """Return f(z), which must have the shape and dtype of z and cannot change it."""
+    value = f(locked(z))
+    if not isinstance(value, np.ndarray) or value.shape != z.shape:
+        raise ValueError(problem("activation", name, f"return an array of shape {z.shape}", value))
+    if value.dtype != z.dtype:
+        raise TypeError(problem("activation", name, f"keep the dtype {z.dtype}", describe(value)))
+    return value

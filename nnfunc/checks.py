@@ -1,0 +1,278 @@
+"""Checks on arguments, and the one form that every error message has.
+
+``"{function}: {argument} must {constraint}, got {value}"``: `problem` writes
+it, everything that raises uses it.
+"""
+
+import math
+import operator
+from typing import SupportsFloat, SupportsIndex
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from nnfunc.types import AnyArray, Array, DType, Params
+
+FLOAT32: DType = np.dtype(np.float32)
+FLOAT64: DType = np.dtype(np.float64)
+
+
+def problem(function: str, argument: str, constraint: str, got: object) -> str:
+    """Write an error message in the library's one form.
+
+    Example:
+        >>> problem("dense", "n_in", "be at least 1", 0)
+        'dense: n_in must be at least 1, got 0'
+    """
+    return f"{function}: {argument} must {constraint}, got {describe(got)}"
+
+
+def describe(value: object) -> str:
+    """Say in a few words what a value is: text as it stands, arrays by dtype and shape.
+
+    Example:
+        >>> describe(np.zeros((2, 3)))
+        'float64 array of shape (2, 3)'
+        >>> describe([1, 2])
+        '[1, 2]'
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array of shape {value.shape}"
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the function {value.__name__}"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1) -> int:
+    """Return `value` as an int that is at least `least`.
+
+    Raises:
+        TypeError: it is not an integer.
+        ValueError: it is below `least`.
+
+    Example:
+        >>> as_size("dense", "n_in", np.int64(3))
+        3
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(problem(function, argument, "be an integer", value))
+    size = operator.index(value)
+    if size < least:
+        raise ValueError(problem(function, argument, f"be at least {least}", size))
+    return size
+
+
+def as_number(function: str, argument: str, value: SupportsFloat, least: float = -math.inf) -> float:
+    """Return `value` as a finite Python float that is at least `least`.
+
+    A Python float never upcasts a float32 array; a NumPy float64 scalar would.
+
+    Raises:
+        TypeError: it is not a real number.
+        ValueError: it is not finite, or below `least`.
+
+    Example:
+        >>> as_number("sgd_step", "lr", np.float64(0.5))
+        0.5
+    """
+    if isinstance(value, (str, bytes)):
+        raise TypeError(problem(function, argument, "be a number", repr(value)))
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(problem(function, argument, "be a number", value)) from error
+    if not math.isfinite(number) or number < least:
+        bound = "be finite" if least == -math.inf else f"be finite and at least {least:g}"
+        raise ValueError(problem(function, argument, bound, number))
+    return number
+
+
+def as_share(function: str, argument: str, value: SupportsFloat) -> float:
+    """Return `value` as a float in [0, 1).
+
+    Raises:
+        TypeError: it is not a real number.
+        ValueError: it is outside [0, 1).
+
+    Example:
+        >>> as_share("dropout", "rate", 0.5)
+        0.5
+    """
+    number = as_number(function, argument, value)
+    if not 0 <= number < 1:
+        raise ValueError(problem(function, argument, "lie in [0, 1)", number))
+    return number
+
+
+def as_dtype(function: str, dtype: DTypeLike) -> DType:
+    """Return `dtype` as a NumPy dtype, float32 or float64.
+
+    Raises:
+        TypeError: it is another dtype, or none.
+
+    Example:
+        >>> as_dtype("init", "float32")
+        dtype('float32')
+    """
+    for known in (FLOAT32, FLOAT64):
+        try:
+            if dtype is not None and np.dtype(dtype) == known:
+                return known
+        except TypeError:
+            break
+    raise TypeError(problem(function, "dtype", "be float32 or float64", dtype))
+
+
+def as_real(function: str, argument: str, value: ArrayLike, hint: str = "hold numbers") -> AnyArray:
+    """Return `value` as a NumPy array of real numbers (float, int or bool).
+
+    Raises:
+        TypeError: it holds anything else, or is a masked array.
+        ValueError: it is a ragged list.
+
+    Example:
+        >>> as_real("relu", "z", [1, 2])
+        array([1, 2])
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(problem(function, argument, "be a plain array, as a mask would be lost", "a masked array"))
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(problem(function, argument, "have rows of one length", "a ragged sequence")) from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(problem(function, argument, hint, array))
+    return array
+
+
+def as_inputs(function: str, argument: str, value: ArrayLike, dtype: DType) -> Array:
+    """Return network inputs as a locked array of `dtype` with at least one row.
+
+    Lists and other array-likes are converted; so is the other of float32 and
+    float64. Integer and boolean *arrays* are refused: they are most often
+    pixels or codes that somebody forgot to scale.
+
+    Raises:
+        TypeError: the array's dtype is neither float32 nor float64.
+        ValueError: there is no row.
+
+    Example:
+        >>> as_inputs("forward", "x", [[1, 2]], FLOAT32)
+        array([[1., 2.]], dtype=float32)
+    """
+    array: AnyArray
+    if type(value) is np.ndarray:
+        array = value
+        if array.dtype is not dtype and array.dtype != dtype:
+            if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+                raise TypeError(
+                    problem(
+                        function,
+                        argument,
+                        f"be a float32 or float64 array (convert with {argument}.astype(np.{dtype.name}))",
+                        array,
+                    )
+                )
+            with np.errstate(over="ignore"):
+                array = array.astype(dtype)
+    else:
+        array = as_real(function, argument, value).astype(dtype)
+    if array.ndim == 0 or len(array) == 0:
+        raise ValueError(problem(function, argument, "hold at least one row", array))
+    return locked(array)
+
+
+def as_targets(function: str, argument: str, value: ArrayLike, dtype: DType) -> AnyArray:
+    """Return targets as a locked array: floats in `dtype`, integers as they are.
+
+    Raises:
+        TypeError: they are not real numbers.
+
+    Example:
+        >>> as_targets("loss", "y", [0.5, 1.0], FLOAT32)
+        array([0.5, 1. ], dtype=float32)
+    """
+    array: AnyArray
+    if type(value) is np.ndarray and value.dtype == dtype:
+        array = value
+    else:
+        array = as_real(function, argument, value)
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                array = array.astype(dtype, copy=False)
+    return locked(array)
+
+
+def locked(array: AnyArray) -> AnyArray:
+    """Return a read-only view: what is handed to a user's function cannot be changed by it.
+
+    Example:
+        >>> locked(np.zeros(2))[0] = 1
+        Traceback (most recent call last):
+        ...
+        ValueError: assignment destination is read-only
+    """
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def owned(array: Array) -> Array:
+    """Return the array if nobody else can hold its memory, else a copy.
+
+    A view, or a locked array, may belong to an argument of the call.
+
+    Example:
+        >>> a = np.zeros(2)
+        >>> owned(a) is a, owned(locked(a)) is a
+        (True, False)
+    """
+    flags = array.flags
+    return array if flags.owndata and flags.writeable else array.copy()
+
+
+def checked_params(function: str, params: Params) -> tuple[Params, DType]:
+    """Return params whose arrays are all locked and of one dtype, with that dtype.
+
+    What the library made passes through untouched; a user's own dict is
+    viewed through a new one, its lists converted.
+
+    Raises:
+        TypeError: not a mapping, or arrays that are not all float32 or all float64.
+
+    Example:
+        >>> checked_params("forward", {"W": np.zeros(3)})[1]
+        dtype('float64')
+    """
+    dtype: DType | None = None
+    try:
+        for array in params.values():
+            if type(array) is not np.ndarray or array.flags.writeable:
+                break
+            if array.dtype is not dtype:
+                if dtype is not None or array.dtype not in (FLOAT32, FLOAT64):
+                    break
+                dtype = array.dtype
+        else:
+            return params, dtype or FLOAT32
+    except AttributeError:
+        pass
+    return _converted_params(function, params)
+
+
+def _converted_params(function: str, params: Params) -> tuple[Params, DType]:
+    if not hasattr(params, "items"):
+        raise TypeError(problem(function, "params", "be a mapping of names to arrays", params))
+    arrays = {name: as_real(function, name, value) for name, value in params.items()}
+    dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
+    for name, array in arrays.items():
+        if isinstance(params[name], np.ndarray) and array.dtype not in (FLOAT32, FLOAT64):
+            raise TypeError(problem(function, name, "be a float32 or float64 array", array))
+    if len(dtypes) > 1:
+        kinds = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
+        raise TypeError(problem(function, "params", "share one dtype", kinds))
+    dtype = dtypes.pop()
+    return {name: locked(array.astype(dtype, copy=False)) for name, array in arrays.items()}, dtype

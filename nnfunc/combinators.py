@@ -1,0 +1,308 @@
+"""Combinators: layers made of layers.
+
+`chain` runs layers one after another, `residual` adds a layer's input to its
+output, `mlp` is a chain of dense layers. What they return is a layer again.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import NoReturn, SupportsIndex
+
+import numpy as np
+
+from nnfunc.activations import relu
+from nnfunc.checks import as_size, locked, problem
+from nnfunc.keys import split
+from nnfunc.layers import dense
+from nnfunc.types import (
+    Activation,
+    Array,
+    DType,
+    ForwardFn,
+    InitFn,
+    InputGradient,
+    Key,
+    Layer,
+    Params,
+    Pullback,
+)
+
+Names = tuple[str, ...]
+
+
+def chain(*layers: Layer, **named: Layer) -> Layer:
+    """Return the layer that runs `layers` in order, each on the output of the one before.
+
+    Params are named by keyword (``"hidden/W"``) or, for positional layers, by
+    position (``"0/W"``); positional ones come first. Names of nested chains
+    join with ``/``.
+
+    Laws:
+        ``chain(f)`` computes what `f` computes, from the same key the same. A
+        chain inside a chain changes names, never values: keys are dealt out to
+        the layers as they stand in a row.
+
+    Raises:
+        TypeError: an argument is not a pair of functions.
+        ValueError: there is no layer, a name stands twice, is empty, or has a ``/``.
+
+    Example:
+        >>> net = chain(hidden=dense(2, 3, relu), out=dense(3, 1))
+        >>> init, forward = net
+        >>> params = init(0, np.dtype(np.float32))
+        >>> list(params)
+        ['hidden/W', 'hidden/b', 'out/W', 'out/b']
+        >>> y, pullback = forward(params, np.ones((5, 2), np.float32), None)
+        >>> y.shape
+        (5, 1)
+    """
+    pairs = [(str(i), layer) for i, layer in enumerate(layers)] + list(named.items())
+    if not pairs:
+        raise ValueError(problem("chain", "layers", "hold at least one layer", "none"))
+    names: list[str] = []
+    parts: list[Layer] = []
+    for i, (name, layer) in enumerate(pairs):
+        if not name or "/" in name:
+            raise ValueError(problem("chain", "layers", "have names that are not empty and have no '/'", repr(name)))
+        if name in dict(pairs[:i]):
+            raise ValueError(problem("chain", "layers", "have names that differ", f"{name!r} twice"))
+        check_layer_pair("chain", f"layer {name}", layer)
+        for inner, part in chain_parts(layer) or (("", layer),):
+            names.append(f"{name}/{inner}" if inner else name)
+            parts.append(part)
+    inits = tuple(init for init, _ in parts)
+    forwards = tuple(forward for _, forward in parts)
+    return partial(_chain_init, tuple(names), inits), partial(_chain_forward, tuple(names), forwards)
+
+
+def residual(layer: Layer) -> Layer:
+    """Return the layer y = x + f(x), a skip connection around `layer`.
+
+    The params are those of `layer`, under the same names.
+
+    Shapes:
+        x (n, k), and f(x) the same.
+
+    Gradients:
+        dx = dy + the gradient through f.
+
+    Raises:
+        TypeError: `layer` is not a pair of functions.
+        ValueError: in use, f(x) has another shape than x.
+
+    Example:
+        >>> init, forward = residual(dense(2, 2))
+        >>> y, _ = forward({"W": np.eye(2), "b": np.zeros(2)}, np.array([[1.0, 2.0]]), None)
+        >>> y
+        array([[2., 4.]])
+
+    Reference:
+        He, Zhang, Ren & Sun (2016), equation 1.
+    """
+    check_layer_pair("residual", "layer", layer)
+    init, forward = layer
+    return init, partial(residual_forward, forward)
+
+
+def mlp(sizes: Sequence[SupportsIndex], activation: Activation = relu, output: Activation | None = None) -> Layer:
+    """Return a chain of dense layers, named "0", "1", ...
+
+    Args:
+        sizes: columns of the input, of each hidden layer and of the output.
+        activation: of the hidden layers.
+        output: activation of the last layer; none is the identity.
+
+    Raises:
+        TypeError, ValueError: fewer than two sizes, or a size below 1.
+
+    Example:
+        >>> init, forward = mlp([784, 256, 128, 10])
+        >>> {name: a.shape for name, a in init(0, np.dtype(np.float32)).items() if "W" in name}
+        {'0/W': (784, 256), '1/W': (256, 128), '2/W': (128, 10)}
+    """
+    widths = [as_size("mlp", "sizes", size) for size in sizes]
+    if len(widths) < 2:
+        raise ValueError(problem("mlp", "sizes", "hold at least two sizes", sizes))
+    last = len(widths) - 2
+    return chain(*(dense(widths[i], widths[i + 1], activation if i < last else output) for i in range(last + 1)))
+
+
+def check_layer_pair(function: str, argument: str, layer: Layer) -> None:
+    """Raise TypeError unless `layer` is a tuple of two functions.
+
+    Example:
+        >>> check_layer_pair("chain", "layer 0", relu)
+        Traceback (most recent call last):
+        ...
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), got the function relu
+    """
+    if not (isinstance(layer, tuple) and len(layer) == 2 and callable(layer[0]) and callable(layer[1])):
+        raise TypeError(problem(function, argument, "be a pair of functions (init, forward)", layer))
+
+
+def chain_parts(layer: Layer) -> tuple[tuple[str, Layer], ...]:
+    """Return the names and layers of a chain, and nothing for any other layer.
+
+    Example:
+        >>> [name for name, _ in chain_parts(chain(a=dense(2, 3), b=dense(3, 1)))]
+        ['a', 'b']
+        >>> chain_parts(dense(2, 3))
+        ()
+    """
+    init, forward = layer
+    if not (isinstance(forward, partial) and isinstance(init, partial) and forward.func is _chain_forward):
+        return ()
+    names, forwards = forward.args
+    _, inits = init.args
+    return tuple(zip(names, zip(inits, forwards, strict=True), strict=True))
+
+
+def with_last(layer: Layer, last: ForwardFn) -> Layer:
+    """Return a chain with another forward for its last layer; all names stay.
+
+    Example:
+        >>> net = chain(a=dense(1, 1, relu))
+        >>> linear = with_last(net, dense(1, 1)[1])
+        >>> linear[1]({"a/W": -np.eye(1), "a/b": np.zeros(1)}, np.eye(1), None)[0]
+        array([[-1.]])
+    """
+    init, forward = layer
+    assert isinstance(forward, partial), "only a chain has a last layer"
+    names, forwards = forward.args
+    return init, partial(_chain_forward, names, (*forwards[:-1], last))
+
+
+def inner_of_residual(layer: Layer) -> Layer | None:
+    """Return the layer inside a residual, and none for any other layer.
+
+    Example:
+        >>> f = dense(2, 2)
+        >>> inner_of_residual(residual(f)) == f, inner_of_residual(f)
+        (True, None)
+    """
+    init, forward = layer
+    if isinstance(forward, partial) and forward.func is residual_forward:
+        return init, forward.args[0]
+    return None
+
+
+def _keys(key: Key, n: int) -> tuple[Key, ...]:
+    return (key,) if n == 1 else split(key, n)
+
+
+def _chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) -> Params:
+    params: dict[str, Array] = {}
+    for name, init, layer_key in zip(names, inits, _keys(key, len(names)), strict=True):
+        try:
+            own = init(layer_key, dtype)
+            items = own.items()
+        except Exception as error:
+            reraise(error, name)
+        params.update((f"{name}/{short}", array) for short, array in items)
+    return params
+
+
+def _chain_forward(
+    names: Names, forwards: tuple[ForwardFn, ...], params: Params, x: Array, key: Key | None
+) -> tuple[Array, Pullback]:
+    fields = _fields(names, tuple(params))
+    keys = [None] * len(names) if key is None else _keys(key, len(names))
+    pullbacks: list[Pullback] = []
+    y = x
+    for name, forward, own_fields, layer_key in zip(names, forwards, fields, keys, strict=True):
+        own = {short: params[full] for short, full in own_fields.items()}
+        try:
+            y, pullback = checked_output(forward(own, locked(y) if pullbacks else y, layer_key), x.dtype)
+        except Exception as error:
+            reraise(error, name)
+        pullbacks.append(pullback)
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        grads: dict[str, Array] = {}
+        dx: InputGradient | None = None
+        for name, pullback, own_fields in zip(reversed(names), reversed(pullbacks), reversed(fields), strict=True):
+            try:
+                own, dx = pullback(dy if dx is None else locked(dx()))
+                for short, array in own.items():
+                    grads[own_fields[short]] = array
+            except Exception as error:
+                reraise(error, name)
+        assert dx is not None  # a chain has at least one layer
+        return grads, dx
+
+    return y, pull
+
+
+@lru_cache(maxsize=1024)
+def _fields(names: Names, params: Names) -> tuple[dict[str, str], ...]:
+    """Deal out full param names to the layers of a chain: per layer its own short names to full ones."""
+    fields: dict[str, dict[str, str]] = {name: {} for name in names}
+    for full in params:
+        owner = next((name for name in names if full.startswith(name + "/")), None)
+        if owner is None:
+            raise ValueError(problem("chain", full, "belong to one of its layers", ", ".join(names)))
+        fields[owner][full[len(owner) + 1 :]] = full
+    return tuple(fields.values())
+
+
+def residual_forward(forward: ForwardFn, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Compute y = x + f(x) and the way back; see `residual`.
+
+    Example:
+        >>> init, forward = dense(1, 1)
+        >>> residual_forward(forward, {"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)[0]
+        array([[3.]])
+    """
+    fx, pullback = checked_output(forward(params, x, key), x.dtype)
+    if fx.shape != x.shape:
+        raise ValueError(problem("residual", "layer", f"keep the shape {x.shape} of x", fx.shape))
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        grads, dx = pullback(dy)
+        return grads, lambda: dy + dx()
+
+    return x + fx, pull
+
+
+def checked_output(result: tuple[Array, Pullback], dtype: DType) -> tuple[Array, Pullback]:
+    """Return what a layer's forward returned, if it is an array of `dtype` and a pullback.
+
+    Raises:
+        TypeError: it is something else.
+
+    Example:
+        >>> checked_output(np.zeros((1, 1)), np.dtype(np.float64))
+        Traceback (most recent call last):
+        ...
+        TypeError: forward: result must be a pair (y, pullback), got float64 array of shape (1, 1)
+    """
+    if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
+        raise TypeError(problem("forward", "result", "be a pair (y, pullback)", result))
+    y = result[0]
+    if type(y) is not np.ndarray or y.dtype != dtype:
+        raise TypeError(problem("forward", "y", f"be a {dtype} array, the dtype of x", y))
+    return result
+
+
+def reraise(error: Exception, name: str) -> NoReturn:
+    """Raise the error again with the layer's name in it.
+
+    In a message of the library's form the name goes before the argument, so a
+    nested network spells out the whole path: ``dense: block/0/W must ...``.
+
+    Example:
+        >>> reraise(ValueError("dense: W must have shape (2, 3), got (2, 2)"), "hidden")
+        Traceback (most recent call last):
+        ...
+        ValueError: dense: hidden/W must have shape (2, 3), got (2, 2)
+    """
+    if isinstance(error, KeyError):
+        missing = problem("layer", f"{name}/{error.args[0]}", "be in params", "no such name")
+        raise ValueError(missing) from error
+    for kind in (ValueError, TypeError, FloatingPointError):
+        if isinstance(error, kind):
+            function, colon, rest = str(error).partition(": ")
+            house = colon and " must " in rest
+            raise kind(f"{function}: {name}/{rest}" if house else f"layer {name}: {error}") from error
+    error.add_note(f"in layer {name}")
+    raise error

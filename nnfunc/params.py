@@ -1,0 +1,80 @@
+"""Params: immutable flat mappings of arrays, and how they stay immutable.
+
+A frozen mapping is a `types.MappingProxyType` over a dict that nobody else
+holds, with locked arrays in it. That type does not pickle by itself; the
+reducer at the end of this file makes pickle, deepcopy and process pools give
+back frozen mappings.
+"""
+
+import copyreg
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.checks import as_real, problem
+from nnfunc.types import AnyArray, Array, Params
+
+
+def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
+    """Return an immutable copy of a mapping of names to arrays, in the same order.
+
+    Neither the mapping nor its arrays can be changed, and no memory is shared
+    with the argument. Lists are converted.
+
+    Raises:
+        TypeError: the argument is no mapping, a name is no string, or a value
+            does not hold real numbers.
+        ValueError: a value is a ragged list.
+
+    Example:
+        >>> params = freeze({"W": [[1.0, 2.0]]})
+        >>> params["W"]
+        array([[1., 2.]])
+        >>> params["W"][0, 0] = 5.0
+        Traceback (most recent call last):
+        ...
+        ValueError: assignment destination is read-only
+        >>> params["b"] = params["W"]
+        Traceback (most recent call last):
+        ...
+        TypeError: 'mappingproxy' object does not support item assignment
+    """
+    if not hasattr(mapping, "items"):
+        raise TypeError(problem("freeze", "mapping", "be a mapping of names to arrays", mapping))
+    for name in mapping:
+        if not isinstance(name, str):
+            raise TypeError(problem("freeze", "mapping", "have strings as names", name))
+    return sealed({name: np.array(as_real("freeze", name, value)) for name, value in mapping.items()})
+
+
+def sealed(arrays: dict[str, Array]) -> Params:
+    """Lock a dict and its arrays, which the caller has just made and gives away.
+
+    Example:
+        >>> sealed({"b": np.zeros(2)})["b"].flags.writeable
+        False
+    """
+    for array in arrays.values():
+        array.setflags(write=False)
+    return MappingProxyType(arrays)
+
+
+def _restored(values: dict[str, AnyArray], frozen: bool) -> MappingProxyType[str, AnyArray]:
+    if frozen:
+        for array in values.values():
+            array.setflags(write=False)
+    return MappingProxyType(values)
+
+
+def _reduced(
+    mapping: MappingProxyType[str, AnyArray],
+) -> tuple[Callable[[dict[str, AnyArray], bool], MappingProxyType[str, AnyArray]], tuple[dict[str, AnyArray], bool]]:
+    # NumPy forgets the lock on the way through pickle, so it is noted here. A
+    # mapping proxy that is not ours travels as it is, nothing in it locked.
+    frozen = all(isinstance(a, np.ndarray) and not a.flags.writeable for a in mapping.values())
+    return _restored, (dict(mapping), frozen)
+
+
+copyreg.pickle(MappingProxyType, _reduced)

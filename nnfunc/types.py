@@ -1,0 +1,57 @@
+"""The kinds of value the library is made of, as type aliases.
+
+There are four: **arrays**, **params** (a flat mapping of arrays), **keys**
+(randomness as a value) and **layers** (pairs of pure functions). Everything
+else here names the functions that take and return them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.floating]
+"""A NumPy array of float32 or float64."""
+
+AnyArray: TypeAlias = NDArray[Any]
+"""An array of any dtype: targets are floats, or integers where they are classes."""
+
+Rows: TypeAlias = NDArray[np.intp]
+"""Row numbers, fit to index an array with."""
+
+DType: TypeAlias = np.dtype[np.floating]
+"""float32 or float64, as a NumPy dtype object."""
+
+Params: TypeAlias = Mapping[str, Array]
+"""A flat mapping of names such as ``"hidden/W"`` to arrays; gradients are the same."""
+
+Key: TypeAlias = int | tuple[int, ...]
+"""Randomness as a value: an int, or a tuple of ints as `fold_in` makes."""
+
+InputGradient: TypeAlias = Callable[[], Array]
+"""Called, it computes the gradient with respect to the layer's input."""
+
+Pullback: TypeAlias = Callable[[Array], tuple[Params, InputGradient]]
+"""``pullback(dy) -> (grads, dx)``: ``dx`` is a function, as nobody may ask for it."""
+
+InitFn: TypeAlias = Callable[[Key, DType], Params]
+ForwardFn: TypeAlias = Callable[[Params, Array, Key | None], tuple[Array, Pullback]]
+
+Layer: TypeAlias = tuple[InitFn, ForwardFn]
+"""``(init, forward)``: ``init(key, dtype) -> params`` and
+``forward(params, x, key) -> (y, pullback)``."""
+
+ElementwiseFn: TypeAlias = Callable[[Array], Array]
+
+Activation: TypeAlias = ElementwiseFn | tuple[ElementwiseFn, ElementwiseFn]
+"""One of the library's activation functions, or a pair ``(f, df)``."""
+
+Initializer: TypeAlias = Callable[[Key, tuple[int, ...], DType], Array]
+"""``initializer(key, shape, dtype) -> array``."""
+
+LossFn: TypeAlias = Callable[[Array, AnyArray], tuple[Array, Array]]
+"""``loss_fn(outputs, targets) -> (per_example, d_outputs)``, nothing averaged over rows."""
+
+Penalty: TypeAlias = Callable[[Params], tuple[float, Params]]
+"""``penalty(params) -> (value, grads)``."""
