@@ -303,10 +303,13 @@ def with_back_rule(function: str, f: Activation) -> tuple[ElementwiseFn, BackRul
         if not isinstance(f, partial):
             return f, back
         if not f.args:
-            f(np.zeros((1, 1)))  # a wrong keyword or value is met here, not in the first step
+            try:
+                f(np.zeros((1, 1)))  # a wrong option is met here, not in the first step
+            except TypeError as error:
+                raise TypeError(problem(function, "activation", "have the options given", str(error))) from error
             return f, partial(back, **f.keywords)
     names = ", ".join(rule.__name__ for rule in _BACK)
-    raise TypeError(problem(function, "activation", f"be one of {names}, or a pair (f, df)", f))
+    raise TypeError(problem(function, "activation", f"be one of {names}, or a pair (f, df)", describe(f)))
 
 
 def _custom_value(f: ElementwiseFn, z: Array) -> Array:

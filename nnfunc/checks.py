@@ -18,17 +18,30 @@ FLOAT64: DType = np.dtype(np.float64)
 
 
 def problem(function: str, argument: str, constraint: str, got: object) -> str:
-    """Write an error message in the library's one form.
+    """Write an error message in the library's one form; `got` is a value, or words as they stand.
 
     Example:
         >>> problem("dense", "n_in", "be at least 1", 0)
         'dense: n_in must be at least 1, got 0'
     """
-    return f"{function}: {argument} must {constraint}, got {describe(got)}"
+    return f"{function}: {argument} must {constraint}, got {got if isinstance(got, str) else describe(got)}"
+
+
+def check_callable(function: str, argument: str, value: object, takes: str) -> None:
+    """Raise TypeError unless `value` can be called.
+
+    Example:
+        >>> check_callable("loss", "penalty", 0.1, "params -> (value, grads)")
+        Traceback (most recent call last):
+        ...
+        TypeError: loss: penalty must be a function params -> (value, grads), got 0.1
+    """
+    if not callable(value):
+        raise TypeError(problem(function, argument, f"be a function {takes}", describe(value)))
 
 
 def describe(value: object) -> str:
-    """Say in a few words what a value is: text as it stands, arrays by dtype and shape.
+    """Say in a few words what a value is: an array by dtype and shape, a function by name.
 
     Example:
         >>> describe(np.zeros((2, 3)))
@@ -36,13 +49,11 @@ def describe(value: object) -> str:
         >>> describe([1, 2])
         '[1, 2]'
     """
-    if isinstance(value, str):
-        return value
     if isinstance(value, np.ndarray):
         return f"{value.dtype} array of shape {value.shape}"
     if callable(value) and hasattr(value, "__name__"):
-        return f"the function {value.__name__}"
-    text = repr(value)
+        return f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}"
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -58,7 +69,7 @@ def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1) 
         3
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(problem(function, argument, "be an integer", value))
+        raise TypeError(problem(function, argument, "be an integer", describe(value)))
     size = operator.index(value)
     if size < least:
         raise ValueError(problem(function, argument, f"be at least {least}", size))
@@ -79,7 +90,7 @@ def as_number(function: str, argument: str, value: SupportsFloat, least: float =
         0.5
     """
     if isinstance(value, (str, bytes)):
-        raise TypeError(problem(function, argument, "be a number", repr(value)))
+        raise TypeError(problem(function, argument, "be a number", describe(value)))
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
@@ -123,7 +134,7 @@ def as_dtype(function: str, dtype: DTypeLike) -> DType:
                 return known
         except TypeError:
             break
-    raise TypeError(problem(function, "dtype", "be float32 or float64", dtype))
+    raise TypeError(problem(function, "dtype", "be float32 or float64", describe(dtype)))
 
 
 def as_real(function: str, argument: str, value: ArrayLike, hint: str = "hold numbers") -> AnyArray:
@@ -137,7 +148,7 @@ def as_real(function: str, argument: str, value: ArrayLike, hint: str = "hold nu
         >>> as_real("relu", "z", [1, 2])
         array([1, 2])
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and hasattr(value, "mask"):
         raise TypeError(problem(function, argument, "be a plain array, as a mask would be lost", "a masked array"))
     try:
         array = np.asarray(value)
@@ -265,7 +276,7 @@ def checked_params(function: str, params: Params) -> tuple[Params, DType]:
 
 def _converted_params(function: str, params: Params) -> tuple[Params, DType]:
     if not hasattr(params, "items"):
-        raise TypeError(problem(function, "params", "be a mapping of names to arrays", params))
+        raise TypeError(problem(function, "params", "be a mapping of names to arrays", describe(params)))
     arrays = {name: as_real(function, name, value) for name, value in params.items()}
     dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
     for name, array in arrays.items():

@@ -4,14 +4,15 @@
 output, `mlp` is a chain of dense layers. What they return is a layer again.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import NoReturn, SupportsIndex
 
 import numpy as np
 
 from nnfunc.activations import relu
-from nnfunc.checks import as_size, locked, problem
+from nnfunc.checks import as_size, describe, locked, problem
 from nnfunc.keys import split
 from nnfunc.layers import dense
 from nnfunc.types import (
@@ -66,7 +67,7 @@ def chain(*layers: Layer, **named: Layer) -> Layer:
             raise ValueError(problem("chain", "layers", "have names that are not empty and have no '/'", repr(name)))
         if name in dict(pairs[:i]):
             raise ValueError(problem("chain", "layers", "have names that differ", f"{name!r} twice"))
-        check_layer_pair("chain", f"layer {name}", layer)
+        check_layer("chain", f"layer {name}", layer)
         for inner, part in chain_parts(layer) or (("", layer),):
             names.append(f"{name}/{inner}" if inner else name)
             parts.append(part)
@@ -99,7 +100,7 @@ def residual(layer: Layer) -> Layer:
     Reference:
         He, Zhang, Ren & Sun (2016), equation 1.
     """
-    check_layer_pair("residual", "layer", layer)
+    check_layer("residual", "layer", layer)
     init, forward = layer
     return init, partial(residual_forward, forward)
 
@@ -127,17 +128,40 @@ def mlp(sizes: Sequence[SupportsIndex], activation: Activation = relu, output: A
     return chain(*(dense(widths[i], widths[i + 1], activation if i < last else output) for i in range(last + 1)))
 
 
-def check_layer_pair(function: str, argument: str, layer: Layer) -> None:
-    """Raise TypeError unless `layer` is a tuple of two functions.
+def check_layer(function: str, argument: str, layer: Layer) -> None:
+    """Raise TypeError unless `layer` is a pair of functions that take what `init` and `forward` take.
 
     Example:
-        >>> check_layer_pair("chain", "layer 0", relu)
+        >>> init, forward = dense(2, 3)
+        >>> check_layer("chain", "layer 0", (forward, init))
+        Traceback (most recent call last):
+        ...
+        TypeError: chain: layer 0 must be (init(key, dtype), forward(params, x, key)), got functions of other arguments
+        >>> check_layer("chain", "layer 0", relu)
         Traceback (most recent call last):
         ...
         TypeError: chain: layer 0 must be a pair of functions (init, forward), got the function relu
     """
+    check_pair(function, argument, layer)
+    parts: tuple[tuple[Callable[..., object], int], ...] = ((layer[0], 2), (layer[1], 3))
+    for part, count in parts:
+        try:
+            inspect.signature(part).bind(*range(count))
+        except ValueError:
+            continue  # a builtin may have no signature to read
+        except TypeError as error:
+            constraint = "be (init(key, dtype), forward(params, x, key))"
+            raise TypeError(problem(function, argument, constraint, "functions of other arguments")) from error
+
+
+def check_pair(function: str, argument: str, layer: Layer) -> None:
+    """Raise TypeError unless `layer` is a tuple of two functions.
+
+    Example:
+        >>> check_pair("forward", "net", dense(2, 3))
+    """
     if not (isinstance(layer, tuple) and len(layer) == 2 and callable(layer[0]) and callable(layer[1])):
-        raise TypeError(problem(function, argument, "be a pair of functions (init, forward)", layer))
+        raise TypeError(problem(function, argument, "be a pair of functions (init, forward)", describe(layer)))
 
 
 def chain_parts(layer: Layer) -> tuple[tuple[str, Layer], ...]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from nnfunc import initializers
 from nnfunc.activations import RELU_FAMILY, BackRule, base_function, with_back_rule
-from nnfunc.checks import as_size, describe, problem
+from nnfunc.checks import as_size, check_callable, describe, problem
 from nnfunc.keys import split
 from nnfunc.types import (
     Activation,
@@ -80,8 +80,8 @@ def dense(
     """
     rows, columns = as_size("dense", "n_in", n_in), as_size("dense", "n_out", n_out)
     for name, initializer in (("w_init", w_init), ("b_init", b_init)):
-        if not (callable(initializer) or (initializer is None and name == "w_init")):
-            raise TypeError(problem("dense", name, "be a function (key, shape, dtype) -> array", initializer))
+        if initializer is not None or name == "b_init":
+            check_callable("dense", name, initializer, "(key, shape, dtype) -> array")
     if w_init is None:
         relu_like = base_function(activation) in RELU_FAMILY
         w_init = initializers.he_normal if relu_like else initializers.glorot_uniform

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import as_real, problem
+from nnfunc.checks import as_real, describe, problem
 from nnfunc.types import AnyArray, Array, Params
 
 
@@ -42,10 +42,10 @@ def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
         TypeError: 'mappingproxy' object does not support item assignment
     """
     if not hasattr(mapping, "items"):
-        raise TypeError(problem("freeze", "mapping", "be a mapping of names to arrays", mapping))
+        raise TypeError(problem("freeze", "mapping", "be a mapping of names to arrays", describe(mapping)))
     for name in mapping:
         if not isinstance(name, str):
-            raise TypeError(problem("freeze", "mapping", "have strings as names", name))
+            raise TypeError(problem("freeze", "mapping", "have strings as names", describe(name)))
     return sealed({name: np.array(as_real("freeze", name, value)) for name, value in mapping.items()})
 
 

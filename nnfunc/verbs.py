@@ -21,12 +21,14 @@ from nnfunc.checks import (
     as_number,
     as_real,
     as_targets,
+    check_callable,
     checked_params,
+    describe,
     locked,
     owned,
     problem,
 )
-from nnfunc.combinators import check_layer_pair, checked_output
+from nnfunc.combinators import check_layer, check_pair, checked_output
 from nnfunc.fusion import on_logits
 from nnfunc.params import freeze, sealed
 from nnfunc.types import Array, InputGradient, Key, Layer, LossFn, Params, Penalty, Pullback
@@ -49,7 +51,7 @@ def init(net: Layer, key: Key, dtype: DTypeLike = np.float32) -> Params:
         >>> {name: array.shape for name, array in params.items()}
         {'hidden/W': (64, 32), 'hidden/b': (32,), 'out/W': (32, 10), 'out/b': (10,)}
     """
-    check_layer_pair("init", "net", net)
+    check_layer("init", "net", net)
     real = as_dtype("init", dtype)
     params = net[0](key, real)
     if not hasattr(params, "items"):
@@ -270,7 +272,7 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
 
 def _prepared(function: str, net: Layer, params: Params, x: ArrayLike) -> tuple[Params, Array]:
     """Return params and inputs checked, locked and of one dtype."""
-    check_layer_pair(function, "net", net)
+    check_pair(function, "net", net)
     params, dtype = checked_params(function, params)
     if not params and isinstance(x, np.ndarray) and x.dtype == FLOAT64:
         dtype = FLOAT64  # without params the inputs decide
@@ -298,6 +300,7 @@ def _loss_pass(
 
     This is the one place where the mean over the batch is taken.
     """
+    check_callable(function, "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
     net, loss_fn = on_logits(net, loss_fn)
     targets = as_targets(function, "y", y, x.dtype)
     if targets.ndim == 0 or len(targets) != len(x):
@@ -343,7 +346,7 @@ def _checked_loss(function: str, result: tuple[Array, Array], outputs: Array) ->
     per_example, d_outputs = result
     if not isinstance(per_example, np.ndarray) or per_example.shape != (len(outputs),):
         constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
-        raise ValueError(problem(function, "loss_fn", constraint, per_example))
+        raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
     if not isinstance(d_outputs, np.ndarray) or d_outputs.shape != outputs.shape:
         constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
         raise ValueError(problem(function, "loss_fn", constraint, d_outputs))
@@ -380,6 +383,7 @@ def _value_and_grads(
 
 def _penalty(function: str, penalty: Penalty, params: Params) -> tuple[float, Params]:
     """Return a penalty's value, which must be finite, and its gradients, which must fit the params."""
+    check_callable(function, "penalty", penalty, "params -> (value, grads)")
     result = penalty(params)
     if type(result) is not tuple or len(result) != 2:
         raise TypeError(problem(function, "penalty", "return a pair (value, grads)", result))

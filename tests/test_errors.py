@@ -1,0 +1,271 @@
+"""Bad input meets one clear sentence: function, argument, constraint, value."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnfunc import (
+    accuracy,
+    activation,
+    batches,
+    binary_cross_entropy,
+    chain,
+    check_grads,
+    class_weight,
+    constant,
+    cross_entropy,
+    dense,
+    elu,
+    fit_scaler,
+    fold_in,
+    forward,
+    freeze,
+    glorot_uniform,
+    grads,
+    huber,
+    init,
+    leaky_relu,
+    loss,
+    mlp,
+    mse,
+    normal,
+    one_hot,
+    relu,
+    residual,
+    sgd_step,
+    sigmoid,
+    sigmoid_cross_entropy,
+    softmax,
+    softmax_cross_entropy,
+    split,
+    split_rows,
+    standardize,
+    value_and_grads,
+    vjp,
+)
+
+NET = chain(hidden=dense(4, 3, relu), out=dense(3, 2))
+P = init(NET, 0)
+X = np.ones((5, 4), np.float32)
+Y = np.array([0, 1, 1, 0, 1])
+CE = softmax_cross_entropy
+MISFIT = chain(a=residual(chain(dense(4, 3), dense(2, 4))))
+
+
+def bad(value: object) -> Any:
+    """Hide a value's type, to pass it where it does not belong."""
+    return value
+
+
+def without(name: str) -> dict[str, Any]:
+    return {n: a for n, a in P.items() if n != name}
+
+
+def custom(forward_fn: Callable[..., Any]) -> Any:
+    return (lambda key, dtype: {}), forward_fn
+
+
+# (call, exception, the whole message as a pattern)
+CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
+    # inputs
+    (lambda: forward(NET, P, X[:, :3]), ValueError, r"dense: hidden/x must have shape \(rows, 4\), got \(5, 3\)"),
+    (lambda: forward(NET, P, X[0]), ValueError, r"dense: hidden/x must have shape \(rows, 4\); .*, got \(4,\)"),
+    (lambda: forward(NET, P, X[:0]), ValueError, r"forward: x must hold at least one row, got .*\(0, 4\)"),
+    (lambda: forward(NET, P, 1.0), ValueError, r"forward: x must hold at least one row, got .*"),
+    (lambda: forward(NET, P, X.astype(int)), TypeError, r"forward: x must be a float32 .*, got int64 array.*"),
+    (lambda: forward(NET, P, X > 0), TypeError, r"forward: x must be a float32 .*, got bool array.*"),
+    (lambda: forward(NET, P, X.astype(np.float16)), TypeError, r"forward: x must be a float32 .*, got float16 array.*"),
+    (lambda: forward(NET, P, X.astype(object)), TypeError, r"forward: x must be a float32 .*, got object array.*"),
+    (lambda: forward(NET, P, X.astype(complex)), TypeError, r"forward: x must be a float32 .*, got complex128 array.*"),
+    (lambda: forward(NET, P, bad([["a"] * 4])), TypeError, r"forward: x must hold numbers, got <U1 array.*"),
+    (lambda: forward(NET, P, bad([[1.0], [1.0, 2.0]])), ValueError, r"forward: x must have rows of one length, .*"),
+    (lambda: forward(NET, P, bad(None)), TypeError, r"forward: x must hold numbers, got object array.*"),
+    (lambda: forward(NET, P, np.ma.masked_array(X)), TypeError, r"forward: x must be a plain array.*"),
+    (lambda: vjp(NET, P, X)[1](np.ones((5, 3))), ValueError, r"vjp: dy must have the shape \(5, 2\) of y, got \(5, 3\)"),
+    # params
+    (lambda: forward(NET, without("hidden/b"), X), ValueError, r"dense: hidden/b must be in params, got only \['W'\]"),
+    (lambda: forward(NET, {}, X), ValueError, r"dense: hidden/W must be in params, got only \[\]"),
+    (lambda: forward(NET, {**P, "hidden/c": P["out/b"]}, X), ValueError, r"dense: hidden/c must not be in params.*"),
+    (lambda: forward(NET, {**P, "foo": P["out/b"]}, X), ValueError, r"chain: foo must belong to .*, got hidden, out"),
+    (
+        lambda: forward(NET, {**P, "out/W": P["out/b"]}, X),
+        ValueError,
+        r"dense: out/W must have shape \(3, 2\), got \(2,\)",
+    ),
+    (lambda: forward(activation(relu), P, X), ValueError, r"activation: hidden/W must not be in params.*"),
+    (
+        lambda: forward(NET, {**P, "out/b": np.zeros(2)}, X),
+        TypeError,
+        r"forward: params must share one dtype, got .*out/b float64",
+    ),
+    (
+        lambda: forward(NET, {**P, "out/b": bad(np.zeros(2, int))}, X),
+        TypeError,
+        r"forward: out/b must be a float32 or float64 array, got int64 array.*",
+    ),
+    (lambda: forward(NET, bad(None), X), TypeError, r"forward: params must be a mapping .*, got None"),
+    (lambda: forward(NET, bad([X]), X), TypeError, r"forward: params must be a mapping .*"),
+    (lambda: freeze(bad([1])), TypeError, r"freeze: mapping must be a mapping of names to arrays, got \[1\]"),
+    (lambda: freeze(bad({1: X})), TypeError, r"freeze: mapping must have strings as names, got 1"),
+    (lambda: freeze({"a": bad("x")}), TypeError, r"freeze: a must hold numbers, got <U1 array.*"),
+    # targets
+    (lambda: loss(NET, CE, P, X, Y[:3]), ValueError, r"loss: y must have one target for each of the 5 rows of x, got .*"),
+    (lambda: grads(NET, CE, P, X[:0], Y[:0]), ValueError, r"grads: x must hold at least one row, got .*"),
+    (lambda: loss(NET, CE, P, X, Y + 1), ValueError, r"softmax_cross_entropy: targets must be classes from 0 to 1, got 2 at row 1"),
+    (lambda: loss(NET, CE, P, X, Y - 1), ValueError, r"softmax_cross_entropy: targets must be classes .*, got -1 at row 0"),
+    (lambda: loss(NET, CE, P, X, Y + 0.5), TypeError, r"softmax_cross_entropy: targets must be integers.*, got float32 .*"),
+    (lambda: loss(NET, CE, P, X, Y > 0), TypeError, r"softmax_cross_entropy: targets must be integers.*, got bool .*"),
+    (lambda: loss(NET, CE, P, X, bad(["a"] * 5)), TypeError, r"loss: y must hold numbers, got .*"),
+    (lambda: loss(NET, CE, P, X, np.ones((5, 2))), ValueError, r"softmax_cross_entropy: targets must be prob.*sum to 1.*"),
+    (lambda: loss(NET, mse, P, X, Y), ValueError, r"mse: targets must have the shape \(5, 2\) of the outputs, got \(5,\)"),
+    (lambda: mse(np.zeros(0), np.zeros(0)), ValueError, r"mse: outputs must hold at least one row .*"),
+    (
+        lambda: sigmoid_cross_entropy(np.zeros((2, 1)), np.array([[-1], [1]])),
+        ValueError,
+        r"sigmoid_cross_entropy: targets must lie in \[0, 1\], got -1.0",
+    ),
+    (lambda: cross_entropy(np.array([[-2.0, 3]]), np.array([1])), ValueError, r"cross_entropy: outputs must be prob.*, got -2.0"),
+    (
+        lambda: binary_cross_entropy(np.array([[3.0]]), np.array([[1]])),
+        ValueError,
+        r"binary_cross_entropy: outputs must be probabilities .*, got 3.0",
+    ),
+    (lambda: cross_entropy(np.array([0.5]), np.array([0])), ValueError, r"cross_entropy: outputs must have shape \(n, k\).*"),
+    # weights, options
+    (lambda: loss(NET, CE, P, X, Y, weight=[1, 2]), ValueError, r"loss: weight must have shape \(5,\).*, got \(2,\)"),
+    (lambda: loss(NET, CE, P, X, Y, weight=[-1, 1, 1, 1, 1]), ValueError, r"loss: weight must be finite, .*got .* -1 to 1"),
+    (lambda: loss(NET, CE, P, X, Y, weight=np.zeros(5)), ValueError, r"loss: weight must be .*not all 0, got .* 0 to 0"),
+    (lambda: loss(NET, CE, P, X, Y, weight=[np.nan] * 5), ValueError, r"loss: weight must be finite.*nan to nan"),
+    (lambda: loss(NET, CE, P, X, Y, weight=[np.inf] * 5), ValueError, r"loss: weight must be finite.*inf to inf"),
+    (lambda: CE(X, Y, label_smoothing=1), ValueError, r"softmax_cross_entropy: label_smoothing must lie in \[0, 1\), got 1.0"),
+    (lambda: CE(X, Y, label_smoothing=-0.1), ValueError, r"softmax_cross_entropy: label_smoothing must lie in \[0, 1\), got .*"),
+    (lambda: huber(X, X, delta=-1), ValueError, r"huber: delta must be finite and at least 0, got -1.0"),
+    (lambda: huber(X, X, delta=bad("a")), TypeError, r"huber: delta must be a number, got 'a'"),
+    (lambda: dense(1, 1, partial(leaky_relu, negative_slope=1)), ValueError, r"leaky_relu: negative_slope must lie in \[0, 1\).*"),
+    (lambda: dense(1, 1, partial(elu, alpha=-1)), ValueError, r"elu: alpha must be finite and at least 0, got -1.0"),
+    (lambda: dense(1, 1, bad(partial)(relu, slope=1)), TypeError, r"dense: activation must have the options given, got .*"),
+    # custom pieces
+    (lambda: loss(NET, bad(5), P, X, Y), TypeError, r"loss: loss_fn must be a function .*, got 5"),
+    (lambda: loss(NET, bad(lambda o, y: o.mean()), P, X, Y), TypeError, r"loss: loss_fn must return a pair .*"),
+    (lambda: loss(NET, lambda o, y: (o.mean(), o), P, X, Y), ValueError, r"loss: loss_fn must return .* \(5,\), not yet .*"),
+    (lambda: loss(NET, lambda o, y: (o[:, 0], o[:, 0]), P, X, Y), ValueError, r"loss: loss_fn must return a gradient .*"),
+    (
+        lambda: loss(NET, lambda o, y: (o[:, 0], o.astype(float)), P, X, Y),
+        TypeError,
+        r"loss: loss_fn must keep the dtype float32 .*, got float64 array.*",
+    ),
+    (lambda: loss(NET, CE, P, X, Y, penalty=bad(0.1)), TypeError, r"loss: penalty must be a function .*, got 0.1"),
+    (lambda: loss(NET, CE, P, X, Y, penalty=bad(lambda p: 0.1)), TypeError, r"loss: penalty must return a pair .*, got 0.1"),
+    (
+        lambda: grads(NET, CE, P, X, Y, penalty=lambda p: (0.0, {"W": X})),
+        ValueError,
+        r"grads: the penalty's grads must have names that are in params .*, got W",
+    ),
+    (lambda: forward(bad(relu), P, X), TypeError, r"forward: net must be a pair of functions .*, got the function relu"),
+    (lambda: init(bad(dense(1, 1)[::-1]), 0), TypeError, r"init: net must be \(init\(key, dtype\), forward\(.*"),
+    (lambda: chain(bad(dense(1, 1)[::-1])), TypeError, r"chain: layer 0 must be \(init\(key, dtype\), forward\(.*"),
+    (lambda: residual(bad(relu)), TypeError, r"residual: layer must be a pair of functions .*"),
+    (lambda: init(bad(((lambda key, dtype: None), dense(1, 1)[1])), 0), TypeError, r"init: net must give a mapping .*"),
+    (lambda: forward(custom(lambda p, x, k: x), {}, X), TypeError, r"forward: result must be a pair \(y, pullback\).*"),
+    (lambda: forward(custom(lambda p, x, k: p["V"]), P, X), ValueError, r"forward: params\['V'\] must be there.*"),
+    (
+        lambda: forward(chain(a=custom(lambda p, x, k: p["V"])), {}, X),
+        ValueError,
+        r"layer: a/V must be in params, got no such name",
+    ),
+    (
+        lambda: forward(chain(a=residual(dense(4, 3))), {"a/W": P["hidden/W"], "a/b": P["hidden/b"]}, X),
+        ValueError,
+        r"residual: a/layer must keep the shape \(5, 4\) of x, got \(5, 3\)",
+    ),
+    (
+        lambda: forward(MISFIT, init(MISFIT, 0), X),
+        ValueError,
+        r"dense: a/1/x must have shape \(rows, 2\), got \(5, 3\)",
+    ),
+    (lambda: forward(dense(4, 2, (np.sum, np.cos)), init(dense(4, 2), 0), X), ValueError, r"activation: f must return .*"),
+    (
+        lambda: forward(dense(4, 2, (lambda z: z * np.float64(2), np.cos)), init(dense(4, 2), 0), X),
+        TypeError,
+        r"activation: f must keep the dtype float32, got float64 array.*",
+    ),
+    # sizes, names, keys
+    (lambda: dense(0, 1), ValueError, r"dense: n_in must be at least 1, got 0"),
+    (lambda: dense(1, -2), ValueError, r"dense: n_out must be at least 1, got -2"),
+    (lambda: dense(bad(1.5), 1), TypeError, r"dense: n_in must be an integer, got 1.5"),
+    (lambda: dense(bad(True), 1), TypeError, r"dense: n_in must be an integer, got True"),
+    (lambda: dense(1, 1, bad("relu")), TypeError, r"dense: activation must be one of relu, .*, got 'relu'"),
+    (lambda: dense(1, 1, np.sin), TypeError, r"dense: activation must be one of .*, got .*sin.*"),
+    (lambda: dense(1, 1, w_init=bad(0.1)), TypeError, r"dense: w_init must be a function \(key, shape, dtype\) .*, got 0.1"),
+    (lambda: init(dense(1, 2, w_init=lambda k, s, d: np.zeros(3)), 0), ValueError, r"dense: w_init must return .*\(1, 2\).*"),
+    (lambda: mlp([3]), ValueError, r"mlp: sizes must hold at least two sizes, got \[3\]"),
+    (lambda: mlp([3, 0]), ValueError, r"mlp: sizes must be at least 1, got 0"),
+    (lambda: chain(), ValueError, r"chain: layers must hold at least one layer, got none"),
+    (lambda: chain(dense(1, 1), **{"0": dense(1, 1)}), ValueError, r"chain: layers must have names that differ, got '0' twice"),
+    (lambda: chain(**{"a/b": dense(1, 1)}), ValueError, r"chain: layers must have names .*, got 'a/b'"),
+    (lambda: chain(**{"": dense(1, 1)}), ValueError, r"chain: layers must have names .*, got ''"),
+    (lambda: init(NET, -1), ValueError, r"split: key must be at least 0, got -1"),
+    (lambda: init(NET, bad("seed")), TypeError, r"split: key must be an integer, got 'seed'"),
+    (lambda: init(NET, 0, np.int32), TypeError, r"init: dtype must be float32 or float64, got the type int32"),
+    (lambda: init(NET, 0, np.float16), TypeError, r"init: dtype must be float32 or float64, got the type float16"),
+    (lambda: init(NET, 0, bad("f5")), TypeError, r"init: dtype must be float32 or float64, got 'f5'"),
+    (lambda: fold_in(0, -1), ValueError, r"fold_in: i must be at least 0, got -1"),
+    (lambda: fold_in(0, 2**32), ValueError, r"fold_in: key must hold ints below 2\*\*32, got .*"),
+    (lambda: split(0, 0), ValueError, r"split: n must be at least 1, got 0"),
+    (lambda: glorot_uniform(0, (3,), np.dtype(np.float32)), ValueError, r"glorot_uniform: shape must be \(n_in, n_out\), got \(3,\)"),
+    (lambda: normal(-1), ValueError, r"normal: stddev must be finite and at least 0, got -1.0"),
+    (lambda: constant(np.inf), ValueError, r"constant: value must be finite, got inf"),
+    # steps
+    (lambda: sgd_step(P, P, -0.1), ValueError, r"sgd_step: lr must be finite and at least 0, got -0.1"),
+    (lambda: sgd_step(P, P, np.nan), ValueError, r"sgd_step: lr must be finite and at least 0, got nan"),
+    (lambda: sgd_step(P, P, bad("1")), TypeError, r"sgd_step: lr must be a number, got '1'"),
+    (lambda: sgd_step(P, {"W": X}, 0.1), ValueError, r"sgd_step: grads must have names that are in params .*, got W"),
+    (lambda: sgd_step(P, {"out/b": X}, 0.1), ValueError, r"sgd_step: grads\['out/b'\] must have shape \(2,\), got \(5, 4\)"),
+    # data
+    (lambda: batches(0, 0, 1), ValueError, r"batches: n must be at least 1, got 0"),
+    (lambda: batches(0, 5, -1), ValueError, r"batches: size must be at least 1, got -1"),
+    (lambda: batches(-1, 5, 1), ValueError, r"generator: key must be at least 0, got -1"),
+    (lambda: split_rows(0, 10, 1.0), ValueError, r"split_rows: fraction must lie in \(0, 1\), got 1.0"),
+    (lambda: split_rows(0, 10, 0.01), ValueError, r"split_rows: fraction must leave rows of 10 in both parts, got 0.01"),
+    (lambda: split_rows(0, 10, 0.5, labels=Y), ValueError, r"split_rows: labels must have shape \(10,\).*, got \(5,\)"),
+    (lambda: one_hot(Y, 1), ValueError, r"one_hot: y must be classes from 0 to 0, got 1 at row 1"),
+    (lambda: one_hot([0.5], 2), TypeError, r"one_hot: y must be integers.*, got float64 array.*"),
+    (lambda: class_weight(Y, [1.0]), ValueError, r"class_weight: y must be classes from 0 to 0, got 1 at row 1"),
+    (lambda: class_weight(Y, [1.0, -1.0]), ValueError, r"class_weight: weights must be finite and at least 0, .*"),
+    (lambda: class_weight(Y, bad("even")), ValueError, r"class_weight: weights must be one per class.*, got 'even'"),
+    (lambda: fit_scaler([[np.nan]]), FloatingPointError, r"fit_scaler: x must be finite, got nan at \[0, 0\].*"),
+    (lambda: fit_scaler([1.0]), ValueError, r"fit_scaler: x must have shape \(n, k\).*, got \(1,\)"),
+    (lambda: standardize(X, fit_scaler(X[:, :2])), ValueError, r"standardize: x must have the 2 columns .*, got \(5, 4\)"),
+    (lambda: standardize(X, P), ValueError, r"standardize: scaler must hold 'mean', .*"),
+    (lambda: accuracy(X, Y[:2]), ValueError, r"accuracy: y must have shape \(5,\).*, got \(2,\)"),
+    (lambda: accuracy(X[:, :1], Y[:, None]), ValueError, r"accuracy: threshold must be given .*, got None"),
+    (lambda: accuracy(X[:, :1], Y[:, None] * 2, threshold=0), ValueError, r"accuracy: y must be 0 or 1 .*"),
+    (lambda: accuracy(X * np.nan, Y), FloatingPointError, r"accuracy: outputs must be finite, got nan at \[0, 0\].*"),
+    (lambda: softmax(np.zeros((2, 0))), ValueError, r"softmax: z must have a last axis .*"),
+    (lambda: sigmoid(bad(["a"])), TypeError, r"sigmoid: z must hold numbers, got .*"),
+    (lambda: check_grads(NET, CE, P, X, Y, eps=0), ValueError, r"check_grads: eps must be above 0, got 0.0"),
+    (lambda: check_grads(NET, CE, P, X, Y, directions=0), ValueError, r"check_grads: directions must be at least 1, got 0"),
+    (lambda: check_grads(activation(relu), mse, {}, X, X), ValueError, r"check_grads: params must hold at least one .*"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "pattern"), CASES, ids=[f"{i}-{c[2][:40]}" for i, c in enumerate(CASES)])
+def test_one_clear_sentence(call: Callable[[], object], kind: type[Exception], pattern: str) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    message = str(caught.value)
+    assert caught.type is kind
+    assert re.fullmatch(pattern, message), message
+    assert re.fullmatch(r"\w+: .+ must .+, got .+", message), message
+
+
+def test_lists_are_converted() -> None:
+    expected = value_and_grads(NET, CE, P, X, Y)
+    got = value_and_grads(NET, CE, P, X.astype(int).tolist(), Y.tolist())
+    assert got[0] == expected[0]
+    lists = {name: bad(a.tolist()) for name, a in P.items()}
+    assert loss(NET, CE, lists, X.tolist(), Y.tolist()) == expected[0]
