@@ -1,0 +1,165 @@
+"""The examples do on real data what the README says, and the README's own code runs."""
+
+import gzip
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import digits
+import idx
+import mnist
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nnfunc import split_rows
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_digits_reach_97_percent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert digits.main() >= 0.97
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if re.match(r"epoch +\d+  loss \d\.\d{4}  held-out", line)]) == digits.EPOCHS
+    assert re.match(r"mean held-out accuracy over 5 splits: 9[78]\.\d\d%", lines[-1])
+
+
+def test_readme_code_prints_what_the_readme_says(capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = digits.load_digits()
+    train, held = split_rows(0, len(x), 0.2, labels=y)
+    names = {"x": x[train], "y": y[train], "x_val": x[held], "y_val": y[held]}
+    front, *others = blocks("python")
+    exec(front, names)
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    shown = [line.split() for line in blocks("text")[0].splitlines() if line != "..."]
+    assert len(printed) == 21
+    for line in shown[:-1]:
+        assert float(printed[int(line[0])][1]) == pytest.approx(float(line[1]), rel=0.02)
+    assert float(printed[-1][0]) == pytest.approx(float(shown[-1][0]), abs=0.01)
+    for block in others:
+        exec(block, names)
+    assert capsys.readouterr().out == blocks("text")[1]
+
+
+def test_readme_has_the_two_set_up_commands() -> None:
+    run, prove = blocks("sh")
+    assert "examples/digits.py" in run
+    assert "mypy" in prove
+    assert "pytest" in prove
+
+
+# IDX files, made by hand
+
+
+def idx_bytes(array: NDArray[np.uint8]) -> bytes:
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def write_digits(directory: Path, part: str, n: int, end: str = "", dot: str = "-") -> None:
+    """Write n easy images: a bright row whose place is the digit."""
+    labels = (np.arange(n) % 10).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 60, (n, 28, 28)).astype(np.uint8)
+    images[np.arange(n), labels * 2 + 4] = 255
+    for kind, array in (("images", images), ("labels", labels)):
+        data = idx_bytes(array)
+        name = f"{part}-{kind}{dot}idx{array.ndim}-ubyte{end}"
+        (directory / name).write_bytes(gzip.compress(data) if end else data)
+
+
+@pytest.mark.parametrize(("end", "dot"), [("", "-"), (".gz", "-"), ("", "."), (".gz", ".")])
+def test_mnist_with_one_file_splits_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], end: str, dot: str) -> None:
+    write_digits(tmp_path, "t10k", 400, end, dot)
+    assert mnist.run(tmp_path, epochs=3) > 0.9
+    out = capsys.readouterr().out
+    assert "split 3 of 3: 320 images to train on, 80 held out" in out
+    assert re.search(r"epoch  3  loss \d\.\d{4}  accuracy \d+\.\d\d%  [\d,]+ rows/s", out)
+
+
+def test_mnist_with_both_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_digits(tmp_path, "train", 400)
+    write_digits(tmp_path, "t10k", 50, ".gz")
+    assert mnist.run(tmp_path, epochs=3) > 0.9
+    assert "accuracy on 50 test images" in capsys.readouterr().out
+
+
+def test_idx_round_trip(tmp_path: Path) -> None:
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    (tmp_path / "a").write_bytes(idx_bytes(array))
+    (tmp_path / "b").write_bytes(gzip.compress(idx_bytes(array)))
+    assert np.array_equal(idx.read_idx(tmp_path / "a"), array)
+    assert np.array_equal(idx.read_idx(tmp_path / "b"), array)
+
+
+WHOLE = idx_bytes(np.zeros((4, 3), np.uint8))
+FAULTS: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "be an IDX file"),
+    "another kind": (b"PK\x03\x04 and so on", "be an IDX file"),
+    "of floats": (b"\0\0\x0d\x01\0\0\0\1\0\0\0\0", "be an IDX file of unsigned bytes"),
+    "ends in the header": (WHOLE[:9], "hold a whole header"),
+    "truncated": (WHOLE[:-1], "hold 12 bytes of data, as its header says, got only 11"),
+    "too long": (WHOLE + b"\0", "hold 12 bytes of data, as its header says, got more"),
+    "claims too much": (WHOLE[:4] + b"\xff" * 8 + WHOLE[12:], "hold at most"),
+    "gzip truncated": (gzip.compress(WHOLE)[:-9], "be a whole gzip file"),
+    "gzip corrupt": (gzip.compress(WHOLE)[:12] + b"\xff\xff\xff" + gzip.compress(WHOLE)[15:], "be a whole gzip file"),
+    "gzip checksum": (gzip.compress(WHOLE)[:-8] + b"\0" * 8, "be a whole gzip file"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faulty_files_get_one_sentence(tmp_path: Path, name: str) -> None:
+    data, constraint = FAULTS[name]
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"^read_idx: {re.escape(str(path))} must {constraint}"):
+        idx.read_idx(path)
+
+
+def _nothing(directory: Path) -> None:
+    pass
+
+
+def _labels_missing(directory: Path) -> None:
+    write_digits(directory, "t10k", 10)
+    (directory / "t10k-labels-idx1-ubyte").unlink()
+
+
+def _labels_of_another(directory: Path) -> None:
+    write_digits(directory, "t10k", 10)
+    (directory / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(9, np.uint8)))
+
+
+def _labels_too_large(directory: Path) -> None:
+    write_digits(directory, "t10k", 10)
+    (directory / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(np.full(10, 10, np.uint8)))
+
+
+def _images_too_small(directory: Path) -> None:
+    write_digits(directory, "t10k", 10)
+    (directory / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((10, 8, 8), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("make", "pattern"),
+    [
+        (_nothing, "mnist: DIRECTORY must hold train-images-idx3-ubyte or t10k-.*, got .*"),
+        (_labels_missing, "read_idx: .*t10k-labels-idx1-ubyte must be there, plain or with .gz, got no such file"),
+        (_labels_of_another, r"read_idx: .* must hold 10 labels, one for each image, got \(9,\)"),
+        (_labels_too_large, "read_idx: .* must hold digits from 0 to 9, got 10"),
+        (_images_too_small, r"mnist: .* must hold images of 28 x 28 pixels, got \(8, 8\)"),
+    ],
+)
+def test_faulty_directories_get_one_sentence(tmp_path: Path, make: Callable[[Path], None], pattern: str) -> None:
+    make(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        mnist.run(tmp_path, epochs=1)
+    assert re.fullmatch(pattern, str(caught.value))
+
+
+def test_missing_directory(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="mnist: DIRECTORY must be a directory, got"):
+        mnist.run(tmp_path / "none", epochs=1)
