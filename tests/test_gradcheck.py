@@ -1,0 +1,123 @@
+"""`check_grads`: its verdicts on right, wrong and undecidable gradients."""
+
+import numpy as np
+import pytest
+
+from nnfunc import (
+    Array,
+    InputGradient,
+    Key,
+    Layer,
+    Params,
+    Pullback,
+    activation,
+    chain,
+    check_grads,
+    dense,
+    freeze,
+    init,
+    loss,
+    mae,
+    mlp,
+    mse,
+    relu,
+    softmax_cross_entropy,
+    tanh,
+)
+
+NET = mlp([3, 4, 2], tanh)
+P = init(NET, 0)
+X = np.random.default_rng(0).normal(size=(5, 3))
+Y = np.array([0, 1, 1, 0, 1])
+
+
+def test_a_right_gradient_in_either_mode() -> None:
+    report = check_grads(NET, softmax_cross_entropy, P, X, Y)
+    assert report["verdict"] == "right"
+    assert report["relative_error"] < 1e-8
+    assert report["compared"] == sum(a.size for a in P.values())
+    assert report["kinks"] == 0
+    random = check_grads(NET, softmax_cross_entropy, P, X, Y, directions=7)
+    assert (random["verdict"], random["compared"]) == ("right", 7)
+
+
+def one_wrong(name: str, index: tuple[int, ...], factor: float) -> Layer:
+    """Return NET with one element of one gradient multiplied by a factor."""
+    own_init, own_forward = NET
+
+    def wrong_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        y, pullback = own_forward(params, x, key)
+
+        def wrong(dy: Array) -> tuple[Params, InputGradient]:
+            g, dx = pullback(dy)
+            changed = np.array(g[name])
+            changed[index] *= factor
+            return {**g, name: changed}, dx
+
+        return y, wrong
+
+    return own_init, wrong_forward
+
+
+@pytest.mark.parametrize("directions", [None, 10])
+@pytest.mark.parametrize(("name", "index"), [("0/W", (2, 1)), ("0/b", (3,)), ("1/W", (0, 1))])
+def test_one_wrong_element_is_named(name: str, index: tuple[int, ...], directions: int | None) -> None:
+    report = check_grads(one_wrong(name, index, 1.5), softmax_cross_entropy, P, X, Y, directions=directions)
+    assert report["verdict"] == "wrong"
+    assert (report["worst"], report["index"]) == (name, index)
+    assert report["analytic"] == pytest.approx(1.5 * report["numeric"], rel=1e-6)
+
+
+def test_directions_cost_the_same_for_any_network() -> None:
+    calls = 0
+
+    def counted(outputs: Array, y: Array) -> tuple[Array, Array]:
+        nonlocal calls
+        calls += 1
+        return mse(outputs, y)
+
+    for sizes in ([3, 4, 2], [3, 200, 2]):
+        calls = 0
+        net = mlp(sizes, tanh)
+        assert check_grads(net, counted, init(net, 0), X, np.ones((5, 2)), directions=3)["verdict"] == "right"
+        assert calls == 2 + 2 * 3
+
+
+def test_a_kink_is_left_out_and_not_called_wrong() -> None:
+    # the first unit sits exactly on its corner; its bias and its weight from the input that is 1 move it
+    net = chain(dense(2, 2), activation(relu), dense(2, 1))
+    params = freeze({"0/W": np.eye(2), "0/b": np.zeros(2), "2/W": np.ones((2, 1)), "2/b": np.zeros(1)})
+    report = check_grads(net, mse, params, [[0.0, 1.0]], [[3.0]])
+    assert report["verdict"] == "right"
+    assert report["kinks"] == 2
+
+
+def test_a_wrong_gradient_at_a_kink_is_still_wrong() -> None:
+    steep = chain(dense(1, 1), activation((lambda z: np.maximum(z, 0), lambda z: 2 * (z >= 0).astype(z.dtype))))
+    params = freeze({"0/W": [[1.0]], "0/b": [0.0]})
+    assert check_grads(steep, mae, params, [[0.0]], [[3.0]])["verdict"] == "wrong"
+
+
+def test_corners_nearby_do_not_matter() -> None:
+    # the corner is 3e-6 away: inside the first step of 1e-5, outside the second
+    net = chain(dense(1, 1), activation(relu))
+    params = freeze({"0/W": [[1.0]], "0/b": [3e-6]})
+    report = check_grads(net, mse, params, [[0.0]], [[3.0]])
+    assert (report["verdict"], report["kinks"]) == ("right", 0)
+
+
+def test_slopes_that_drown_in_rounding_are_doubtful() -> None:
+    # the loss is 1e18; its slope of about 1e-3 cannot be seen
+    params = freeze({"W": [[1e-12]], "b": [0.0]})
+
+    def far(outputs: Array, y: Array) -> tuple[Array, Array]:
+        return outputs[:, 0] * 1e-3 + 1e18, np.full_like(outputs, 1e-3)
+
+    assert check_grads(dense(1, 1), far, params, [[1.0]], [[0.0]])["verdict"] == "doubtful"
+
+
+def test_computed_in_float64_and_nothing_changes() -> None:
+    before = loss(NET, softmax_cross_entropy, P, X, Y)
+    assert {a.dtype for a in P.values()} == {np.dtype(np.float32)}
+    assert check_grads(NET, softmax_cross_entropy, P, X.astype(np.float32), Y)["relative_error"] < 1e-8
+    assert loss(NET, softmax_cross_entropy, P, X, Y) == before
