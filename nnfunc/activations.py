@@ -7,14 +7,13 @@ side. All are stable at any finite input, keep the dtype, and let NaN through.
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
-from nnfunc.checks import as_number, as_real, as_share, describe, locked, problem
+from nnfunc.checks import as_number, as_real, as_share, problem
 from nnfunc.erf import erf
-from nnfunc.types import Activation, Array, ElementwiseFn
+from nnfunc.types import Array
 
 BackRule: TypeAlias = Callable[[Array, Array, Array], Array]
 
@@ -255,7 +254,7 @@ def _below_max(function: str, z: Array) -> Array:
     return below
 
 
-_BACK: dict[Callable[..., Array], Callable[..., Array]] = {
+BACK_RULES: dict[Callable[..., Array], Callable[..., Array]] = {
     relu: _relu_back,
     leaky_relu: _leaky_relu_back,
     elu: _elu_back,
@@ -267,64 +266,3 @@ _BACK: dict[Callable[..., Array], Callable[..., Array]] = {
     silu: _silu_back,
     gelu: _gelu_back,
 }
-
-RELU_FAMILY = frozenset({relu, leaky_relu, elu, silu, gelu})
-"""Those that are near max(z, 0): He's spread suits them, Glorot's the rest."""
-
-
-def base_function(f: object) -> object:
-    """Return the function inside a partial, or what is given.
-
-    Example:
-        >>> base_function(partial(leaky_relu, negative_slope=0.2)) is leaky_relu
-        True
-    """
-    return f.func if isinstance(f, partial) else f
-
-
-def with_back_rule(function: str, f: Activation) -> tuple[ElementwiseFn, BackRule]:
-    """Return an activation as a value function and its back rule.
-
-    Raises:
-        TypeError: `f` is none of the library's activations, no partial over
-            one with keywords only, and no pair of functions.
-
-    Example:
-        >>> f, back = with_back_rule("dense", (np.sin, np.cos))
-        >>> z = np.zeros((1, 1))
-        >>> back(np.ones((1, 1)), z, f(z))
-        array([[1.]])
-    """
-    if isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1]):
-        return partial(_custom_value, f[0]), partial(_custom_back, f[1])
-    base = base_function(f)
-    if callable(f) and callable(base) and base in _BACK:
-        back = _BACK[base]
-        if not isinstance(f, partial):
-            return f, back
-        if not f.args:
-            try:
-                f(np.zeros((1, 1)))  # a wrong option is met here, not in the first step
-            except TypeError as error:
-                raise TypeError(problem(function, "activation", "have the options given", str(error))) from error
-            return f, partial(back, **f.keywords)
-    names = ", ".join(rule.__name__ for rule in _BACK)
-    raise TypeError(problem(function, "activation", f"be one of {names}, or a pair (f, df)", describe(f)))
-
-
-def _custom_value(f: ElementwiseFn, z: Array) -> Array:
-    return _like("f", f, z)
-
-
-def _custom_back(df: ElementwiseFn, dy: Array, z: Array, y: Array) -> Array:
-    return dy * _like("df", df, z)
-
-
-def _like(name: str, f: ElementwiseFn, z: Array) -> Array:
-    """Return f(z), which must have the shape and dtype of z and cannot change it."""
-    value = f(locked(z))
-    if not isinstance(value, np.ndarray) or value.shape != z.shape:
-        raise ValueError(problem("activation", name, f"return an array of shape {z.shape}", value))
-    if value.dtype != z.dtype:
-        raise TypeError(problem("activation", name, f"keep the dtype {z.dtype}", describe(value)))
-    return value

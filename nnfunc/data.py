@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from nnfunc.blame import where_not_finite
 from nnfunc.checks import FLOAT32, as_dtype, as_number, as_real, as_size, problem
 from nnfunc.keys import generator
-from nnfunc.losses import check_classes
+from nnfunc.targets import check_classes
 from nnfunc.params import sealed
 from nnfunc.types import AnyArray, Array, Key, Params, Rows
 

@@ -19,9 +19,10 @@ from typing import SupportsIndex
 import numpy as np
 
 from nnfunc import initializers
-from nnfunc.activations import RELU_FAMILY, BackRule, base_function, with_back_rule
+from nnfunc.activations import BackRule
 from nnfunc.checks import as_size, check_callable, describe, problem
 from nnfunc.keys import split
+from nnfunc.rules import RELU_FAMILY, base_function, with_back_rule
 from nnfunc.types import (
     Activation,
     Array,

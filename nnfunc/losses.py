@@ -14,7 +14,8 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.checks import as_number, as_real, as_share, problem
+from nnfunc.checks import as_number
+from nnfunc.targets import binary_targets, check_unit_interval, class_targets, same_shape
 from nnfunc.types import AnyArray, Array
 
 
@@ -124,7 +125,7 @@ def softmax_cross_entropy(
         Bridle (1990); label smoothing as Szegedy et al. (2016), section 7.
     """
     name = "softmax_cross_entropy"
-    z, classes, soft = _class_targets(name, outputs, targets, label_smoothing)
+    z, classes, soft = class_targets(name, outputs, targets, label_smoothing)
     below = z - np.maximum.reduce(z, axis=1, keepdims=True)
     powers = np.exp(below)
     total = np.add.reduce(powers, axis=1, keepdims=True)
@@ -168,8 +169,8 @@ def cross_entropy(outputs: Array, targets: AnyArray, label_smoothing: SupportsFl
         array([0.28768207])
     """
     name = "cross_entropy"
-    p, classes, soft = _class_targets(name, outputs, targets, label_smoothing)
-    _check_unit_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use softmax_cross_entropy)")
+    p, classes, soft = class_targets(name, outputs, targets, label_smoothing)
+    check_unit_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use softmax_cross_entropy)")
     if soft is None:
         soft = np.zeros_like(p)
         soft[np.arange(len(p)), classes] = 1
@@ -200,7 +201,7 @@ def sigmoid_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: Support
         >>> round(float(per_example.mean()), 12)
         0.233144394476
     """
-    z, t = _binary_targets("sigmoid_cross_entropy", outputs, targets)
+    z, t = binary_targets("sigmoid_cross_entropy", outputs, targets)
     weight = as_number("sigmoid_cross_entropy", "pos_weight", pos_weight, least=0)
     powers = np.exp(-np.abs(z))
     tail = np.log1p(powers)  # -log sigmoid(z) is max(-z, 0) + tail
@@ -239,38 +240,17 @@ def binary_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: Supports
         array([0.105, 2.303])
     """
     name = "binary_cross_entropy"
-    p, t = _binary_targets(name, outputs, targets)
-    _check_unit_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
+    p, t = binary_targets(name, outputs, targets)
+    check_unit_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
     yes, no = t * as_number(name, "pos_weight", pos_weight, least=0), 1 - t
     per_element = _minus_t_log_p(yes, p) + _minus_t_log_p(no, 1 - p)
     return _row_means(per_element), _over_width(_minus_t_over_p(yes, p) - _minus_t_over_p(no, 1 - p))
 
 
 def _errors(function: str, outputs: Array, targets: AnyArray) -> Array:
-    outputs, targets = _same_shape(function, outputs, targets)
+    outputs, targets = same_shape(function, outputs, targets)
     e: Array = outputs - targets
     return e
-
-
-def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
-    """Return both as float arrays of one dtype, if their shapes are equal."""
-    outputs = _float_outputs(function, outputs)
-    if type(targets) is not np.ndarray or targets.dtype.kind not in "fiub":
-        targets = as_real(function, "targets", targets)
-    if targets.shape != outputs.shape:
-        constraint = f"have the shape {outputs.shape} of the outputs"
-        raise ValueError(problem(function, "targets", constraint, targets.shape))
-    return outputs, targets if targets.dtype == outputs.dtype else targets.astype(outputs.dtype)
-
-
-def _float_outputs(function: str, outputs: Array) -> Array:
-    array: Array = outputs
-    if type(outputs) is not np.ndarray or outputs.dtype.kind != "f":
-        array = as_real(function, "outputs", outputs)
-        array = array if array.dtype.kind == "f" else array.astype(np.float64)
-    if array.ndim == 0 or array.size == 0:
-        raise ValueError(problem(function, "outputs", "hold at least one row and one column", array))
-    return array
 
 
 def _row_means(a: Array) -> Array:
@@ -284,68 +264,6 @@ def _over_width(a: Array, size: int | None = None) -> Array:
     """Divide by the number of outputs in a row, as the mean over them wants."""
     width = (a.size if size is None else size) // len(a)
     return a if width == 1 else a / width
-
-
-def _class_targets(
-    function: str, outputs: Array, targets: AnyArray, label_smoothing: SupportsFloat
-) -> tuple[Array, AnyArray, Array | None]:
-    """Return the outputs, the targets as given and, unless they are plain ints, as probabilities."""
-    outputs = _float_outputs(function, outputs)
-    targets = as_real(function, "targets", targets)
-    if outputs.ndim != 2:
-        raise ValueError(problem(function, "outputs", "have shape (n, k), one column per class", outputs.shape))
-    n, k = outputs.shape
-    smoothing = as_share(function, "label_smoothing", label_smoothing)
-    soft: Array
-    if targets.ndim == 1:
-        check_classes(function, "targets", targets, k, n)
-        if not smoothing:
-            return outputs, targets, None
-        soft = (targets[:, None] == np.arange(k)).astype(outputs.dtype)
-    elif targets.shape == outputs.shape:
-        soft = targets.astype(outputs.dtype, copy=False)
-        sums = np.add.reduce(soft, axis=1)
-        if np.minimum.reduce(soft, axis=None) < 0 or np.maximum.reduce(np.abs(sums - 1)) > 1e-3:
-            raise ValueError(problem(function, "targets", "be probabilities that sum to 1 in each row", soft))
-    else:
-        constraint = f"have shape ({n},) as class numbers or {(n, k)} as probabilities"
-        raise ValueError(problem(function, "targets", constraint, targets.shape))
-    if smoothing:
-        soft = (1 - smoothing) * soft + smoothing / k
-    return outputs, targets, soft
-
-
-def check_classes(function: str, argument: str, labels: AnyArray, k: int, n: int) -> None:
-    """Raise unless `labels` are n integers from 0 to k - 1.
-
-    Example:
-        >>> check_classes("accuracy", "y", np.array([0, 3]), 3, 2)
-        Traceback (most recent call last):
-        ...
-        ValueError: accuracy: y must be classes from 0 to 2, got 3 at row 1
-    """
-    if labels.shape != (n,):
-        raise ValueError(problem(function, argument, f"have shape ({n},), one class per row", labels.shape))
-    if labels.dtype.kind not in "iu":
-        constraint = f"be integers, as class numbers are (convert with {argument}.astype(int))"
-        raise TypeError(problem(function, argument, constraint, labels))
-    if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= k:
-        row = int(np.flatnonzero((labels < 0) | (labels >= k))[0])
-        got = f"{labels[row]} at row {row}"
-        raise ValueError(problem(function, argument, f"be classes from 0 to {k - 1}", got))
-
-
-def _binary_targets(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
-    outputs, targets = _same_shape(function, outputs, targets)
-    _check_unit_interval(function, "targets", targets, "lie in [0, 1]")
-    return outputs, targets
-
-
-def _check_unit_interval(function: str, argument: str, a: Array, constraint: str) -> None:
-    # A NaN is no error here: it makes the loss NaN, and `loss` says where it came from.
-    low, high = np.minimum.reduce(a, axis=None), np.maximum.reduce(a, axis=None)
-    if low < 0 or high > 1 + 1e-6:
-        raise ValueError(problem(function, argument, constraint, f"{low if low < 0 else high}"))
 
 
 def _minus_t_log_p(t: Array, p: Array) -> Array:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from nnfunc.blame import where_not_finite
 from nnfunc.checks import as_number, as_real, problem
-from nnfunc.losses import check_classes
+from nnfunc.targets import check_classes
 
 
 def accuracy(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | None = None) -> float:

@@ -6,32 +6,26 @@ A key means a training pass, no key an inference pass; `grads` is exactly the
 derivative of the `loss` called with the same arguments.
 """
 
-import math
 from collections.abc import Callable
 from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnfunc.blame import explain
-from nnfunc.checks import (
-    FLOAT64,
-    as_dtype,
-    as_inputs,
-    as_number,
-    as_real,
-    as_targets,
-    check_callable,
-    checked_params,
-    describe,
-    locked,
-    owned,
-    problem,
-)
-from nnfunc.combinators import check_layer, check_pair, checked_output
-from nnfunc.fusion import on_logits
+from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, checked_params, owned, problem
 from nnfunc.params import freeze, sealed
-from nnfunc.types import Array, InputGradient, Key, Layer, LossFn, Params, Penalty, Pullback
+from nnfunc.passes import (
+    loss_pass,
+    penalty_pass,
+    prepared,
+    run,
+    sealed_grads,
+    unknown_name,
+    value_and_grads_pass,
+)
+from nnfunc.pieces import check_layer
+from nnfunc.types import Array, InputGradient, Key, Layer, LossFn, Params, Penalty
+
 
 def init(net: Layer, key: Key, dtype: DTypeLike = np.float32) -> Params:
     """Return fresh params for a network, drawn from `key`.
@@ -85,7 +79,7 @@ def forward(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) ->
         0.7216
     """
     with np.errstate(all="ignore"):
-        y, _ = _run("forward", net, *_prepared("forward", net, params, x), key)
+        y, _ = run("forward", net, *prepared("forward", net, params, x), key)
         return owned(y)
 
 
@@ -114,9 +108,9 @@ def vjp(
         >>> grads["W"].ravel(), dx()
         (array([1., 2.]), array([[3., 4.]]))
     """
-    held, inputs = _prepared("vjp", net, params, x)
+    held, inputs = prepared("vjp", net, params, x)
     with np.errstate(all="ignore"):
-        y, layer_pullback = _run("vjp", net, held, inputs, key)
+        y, layer_pullback = run("vjp", net, held, inputs, key)
 
     def pullback(dy: ArrayLike) -> tuple[Params, InputGradient]:
         gradient = as_inputs("vjp", "dy", dy, y.dtype)
@@ -129,7 +123,7 @@ def vjp(
             with np.errstate(all="ignore"):
                 return owned(dx())
 
-        return _sealed_grads("vjp", "the layer's grads", held, grads), input_gradient
+        return sealed_grads("vjp", "the layer's grads", held, grads), input_gradient
 
     return y.copy(), pullback
 
@@ -173,9 +167,9 @@ def loss(
         0.75
     """
     with np.errstate(all="ignore"):
-        held, inputs = _prepared("loss", net, params, x)
-        value, _, _ = _loss_pass("loss", net, loss_fn, held, inputs, y, weight, key)
-        return value if penalty is None else value + _penalty("loss", penalty, held)[0]
+        held, inputs = prepared("loss", net, params, x)
+        value, _, _ = loss_pass("loss", net, loss_fn, held, inputs, y, weight, key)
+        return value if penalty is None else value + penalty_pass("loss", penalty, held)[0]
 
 
 def grads(
@@ -201,7 +195,7 @@ def grads(
         >>> g["W"], g["b"]  # errors 0 and 1; the mean of 2 e x, and of 2 e
         (array([[2.]]), array([1.]))
     """
-    return _value_and_grads("grads", net, loss_fn, params, x, y, weight, penalty, key)[1]
+    return value_and_grads_pass("grads", net, loss_fn, params, x, y, weight, penalty, key)[1]
 
 
 def value_and_grads(
@@ -227,7 +221,7 @@ def value_and_grads(
         >>> value, g["b"]
         (0.5, array([1.]))
     """
-    return _value_and_grads("value_and_grads", net, loss_fn, params, x, y, weight, penalty, key)
+    return value_and_grads_pass("value_and_grads", net, loss_fn, params, x, y, weight, penalty, key)
 
 
 def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
@@ -266,151 +260,5 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
             change = np.asarray(gradient * rate, dtype)
             stepped[name] = np.subtract(array, change, out=change)
     if not grads.keys() <= params.keys():
-        raise ValueError(_unknown_name("sgd_step", "grads", grads, params))
+        raise ValueError(unknown_name("sgd_step", "grads", grads, params))
     return sealed(stepped)
-
-
-def _prepared(function: str, net: Layer, params: Params, x: ArrayLike) -> tuple[Params, Array]:
-    """Return params and inputs checked, locked and of one dtype."""
-    check_pair(function, "net", net)
-    params, dtype = checked_params(function, params)
-    if not params and isinstance(x, np.ndarray) and x.dtype == FLOAT64:
-        dtype = FLOAT64  # without params the inputs decide
-    return params, as_inputs(function, "x", x, dtype)
-
-
-def _run(function: str, net: Layer, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
-    try:
-        return checked_output(net[1](params, x, key), x.dtype)
-    except KeyError as error:
-        raise ValueError(problem(function, f"params[{error}]", "be there", f"only {', '.join(params)}")) from error
-
-
-def _loss_pass(
-    function: str,
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: Array,
-    y: ArrayLike,
-    weight: ArrayLike | None,
-    key: Key | None,
-) -> tuple[float, Array, Pullback]:
-    """Return the mean loss, its gradient with respect to the outputs, and the way back from there.
-
-    This is the one place where the mean over the batch is taken.
-    """
-    check_callable(function, "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
-    net, loss_fn = on_logits(net, loss_fn)
-    targets = as_targets(function, "y", y, x.dtype)
-    if targets.ndim == 0 or len(targets) != len(x):
-        raise ValueError(problem(function, "y", f"have one target for each of the {len(x)} rows of x", targets))
-    shares = None
-    if weight is not None:
-        shares = _shares(function, weight, len(x))
-        if not shares.all():
-            kept = shares > 0
-            x, targets, shares = locked(x[kept]), locked(targets[kept]), shares[kept]
-    outputs, pullback = _run(function, net, params, x, key)
-    per_example, d_outputs = _checked_loss(function, loss_fn(outputs, targets), outputs)
-    dy: Array
-    if shares is None:
-        value = float(np.add.reduce(per_example, dtype=np.float64)) / len(x)
-        dy = d_outputs / len(x)
-    else:
-        value = float(shares.dot(per_example))
-        dy = d_outputs * shares.astype(x.dtype).reshape(-1, *[1] * (d_outputs.ndim - 1))
-    if not math.isfinite(value):
-        raise FloatingPointError(explain(function, net, loss_fn, params, x, targets, key))
-    return value, dy, pullback
-
-
-def _shares(function: str, weight: ArrayLike, n: int) -> Array:
-    """Return each row's share in the mean, in float64: weights over their sum."""
-    weights = as_real(function, "weight", weight).astype(np.float64)
-    if weights.shape != (n,):
-        raise ValueError(problem(function, "weight", f"have shape ({n},), one weight per row", weights.shape))
-    least, most = float(weights.min()), float(weights.max())
-    if not (least >= 0 and 0 < most < math.inf):
-        got = f"weights from {least:g} to {most:g}"
-        raise ValueError(problem(function, "weight", "be finite, at least 0 and not all 0", got))
-    weights /= most  # first, as the sum of large weights could overflow
-    weights /= weights.sum()
-    return weights
-
-
-def _checked_loss(function: str, result: tuple[Array, Array], outputs: Array) -> tuple[Array, Array]:
-    """Return what a loss function returned, if it is unreduced and fits the outputs."""
-    if type(result) is not tuple or len(result) != 2:
-        raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", result))
-    per_example, d_outputs = result
-    if not isinstance(per_example, np.ndarray) or per_example.shape != (len(outputs),):
-        constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
-        raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
-    if not isinstance(d_outputs, np.ndarray) or d_outputs.shape != outputs.shape:
-        constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
-        raise ValueError(problem(function, "loss_fn", constraint, d_outputs))
-    if d_outputs.dtype != outputs.dtype:
-        raise TypeError(problem(function, "loss_fn", f"keep the dtype {outputs.dtype} of the outputs", d_outputs))
-    return result
-
-
-def _value_and_grads(
-    function: str,
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    weight: ArrayLike | None,
-    penalty: Penalty | None,
-    key: Key | None,
-) -> tuple[float, Params]:
-    with np.errstate(all="ignore"):
-        held, inputs = _prepared(function, net, params, x)
-        value, dy, pullback = _loss_pass(function, net, loss_fn, held, inputs, y, weight, key)
-        layer_grads, _ = pullback(locked(dy))
-        grads = _sealed_grads(function, "the network's grads", held, layer_grads)
-        if penalty is None:
-            return value, grads
-        penalty_value, penalty_grads = _penalty(function, penalty, held)
-        both = {
-            name: grads[name] + penalty_grads[name] if name in grads and name in penalty_grads else array
-            for name, array in {**penalty_grads, **grads}.items()
-        }
-        return value + penalty_value, _sealed_grads(function, "grads", held, both)
-
-
-def _penalty(function: str, penalty: Penalty, params: Params) -> tuple[float, Params]:
-    """Return a penalty's value, which must be finite, and its gradients, which must fit the params."""
-    check_callable(function, "penalty", penalty, "params -> (value, grads)")
-    result = penalty(params)
-    if type(result) is not tuple or len(result) != 2:
-        raise TypeError(problem(function, "penalty", "return a pair (value, grads)", result))
-    value = float(result[0])
-    if not math.isfinite(value):
-        raise FloatingPointError(problem(function, "penalty", "be finite", value))
-    return value, _sealed_grads(function, "the penalty's grads", params, result[1])
-
-
-def _sealed_grads(function: str, argument: str, params: Params, grads: Params) -> Params:
-    """Return gradients frozen, in the order of the params; each must fit the one of its name."""
-    fitting: dict[str, Array] = {}
-    for name, array in params.items():
-        gradient = grads.get(name)
-        if gradient is None:
-            continue
-        gradient = np.asarray(gradient)
-        if gradient.shape != array.shape or gradient.dtype != array.dtype:
-            constraint = f"be a {array.dtype} array of shape {array.shape}"
-            kind = ValueError if gradient.shape != array.shape else TypeError
-            raise kind(problem(function, f"{argument} of {name}", constraint, gradient))
-        fitting[name] = owned(gradient)
-    if len(fitting) != len(grads):
-        raise ValueError(_unknown_name(function, argument, grads, params))
-    return sealed(fitting)
-
-
-def _unknown_name(function: str, argument: str, grads: Params, params: Params) -> str:
-    unknown = ", ".join(name for name in grads if name not in params)
-    return problem(function, argument, f"have names that are in params ({', '.join(params)})", unknown)

@@ -1,0 +1,92 @@
+"""Checks on the layers that users write: what they are, what they return, and where they fail."""
+
+import inspect
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
+
+from nnfunc.checks import describe, problem
+from nnfunc.types import Array, DType, Layer, Pullback
+
+
+def check_layer(function: str, argument: str, layer: Layer) -> None:
+    """Raise TypeError unless `layer` is a pair of functions that take what `init` and `forward` take.
+
+    Example:
+        >>> from nnfunc import dense, relu
+        >>> init, forward = dense(2, 3)
+        >>> check_layer("chain", "layer 0", (forward, init))
+        Traceback (most recent call last):
+        ...
+        TypeError: chain: layer 0 must be (init(key, dtype), forward(params, x, key)), got functions of other arguments
+        >>> check_layer("chain", "layer 0", relu)
+        Traceback (most recent call last):
+        ...
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), got the function relu
+    """
+    check_pair(function, argument, layer)
+    parts: tuple[tuple[Callable[..., object], int], ...] = ((layer[0], 2), (layer[1], 3))
+    for part, count in parts:
+        try:
+            inspect.signature(part).bind(*range(count))
+        except ValueError:
+            continue  # a builtin may have no signature to read
+        except TypeError as error:
+            constraint = "be (init(key, dtype), forward(params, x, key))"
+            raise TypeError(problem(function, argument, constraint, "functions of other arguments")) from error
+
+
+def check_pair(function: str, argument: str, layer: Layer) -> None:
+    """Raise TypeError unless `layer` is a tuple of two functions.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> check_pair("forward", "net", dense(2, 3))
+    """
+    if not (isinstance(layer, tuple) and len(layer) == 2 and callable(layer[0]) and callable(layer[1])):
+        raise TypeError(problem(function, argument, "be a pair of functions (init, forward)", describe(layer)))
+
+
+def checked_output(result: tuple[Array, Pullback], dtype: DType) -> tuple[Array, Pullback]:
+    """Return what a layer's forward returned, if it is an array of `dtype` and a pullback.
+
+    Raises:
+        TypeError: it is something else.
+
+    Example:
+        >>> checked_output(np.zeros((1, 1)), np.dtype(np.float64))
+        Traceback (most recent call last):
+        ...
+        TypeError: forward: result must be a pair (y, pullback), got float64 array of shape (1, 1)
+    """
+    if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
+        raise TypeError(problem("forward", "result", "be a pair (y, pullback)", result))
+    y = result[0]
+    if type(y) is not np.ndarray or y.dtype != dtype:
+        raise TypeError(problem("forward", "y", f"be a {dtype} array, the dtype of x", y))
+    return result
+
+
+def reraise(error: Exception, name: str) -> NoReturn:
+    """Raise the error again with the layer's name in it.
+
+    In a message of the library's form the name goes before the argument, so a
+    nested network spells out the whole path: ``dense: block/0/W must ...``.
+
+    Example:
+        >>> reraise(ValueError("dense: W must have shape (2, 3), got (2, 2)"), "hidden")
+        Traceback (most recent call last):
+        ...
+        ValueError: dense: hidden/W must have shape (2, 3), got (2, 2)
+    """
+    if isinstance(error, KeyError):
+        missing = problem("layer", f"{name}/{error.args[0]}", "be in params", "no such name")
+        raise ValueError(missing) from error
+    for kind in (ValueError, TypeError, FloatingPointError):
+        if isinstance(error, kind):
+            function, colon, rest = str(error).partition(": ")
+            house = colon and " must " in rest
+            raise kind(f"{function}: {name}/{rest}" if house else f"layer {name}: {error}") from error
+    error.add_note(f"in layer {name}")
+    raise error
