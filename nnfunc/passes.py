@@ -25,7 +25,14 @@ from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Pullback
 
 
 def prepared(function: str, net: Layer, params: Params, x: ArrayLike) -> tuple[Params, Array]:
-    """Return params and inputs checked, locked and of one dtype."""
+    """Return params and inputs checked, locked and of one dtype.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> params, x = prepared("forward", dense(1, 1), {"W": np.eye(1), "b": np.zeros(1)}, [[2]])
+        >>> x, x.flags.writeable
+        (array([[2.]]), False)
+    """
     check_pair(function, "net", net)
     params, dtype = checked_params(function, params)
     if not params and isinstance(x, np.ndarray) and x.dtype == FLOAT64:
@@ -34,6 +41,14 @@ def prepared(function: str, net: Layer, params: Params, x: ArrayLike) -> tuple[P
 
 
 def run(function: str, net: Layer, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Return a network's outputs and pullback, from arguments that are `prepared`.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> y, pullback = run("forward", dense(1, 1), {"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)
+        >>> y
+        array([[2.]])
+    """
     try:
         return checked_output(net[1](params, x, key), x.dtype)
     except KeyError as error:
@@ -53,6 +68,13 @@ def loss_pass(
     """Return the mean loss, its gradient with respect to the outputs, and the way back from there.
 
     This is the one place where the mean over the batch is taken.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> params, x = {"W": np.eye(1), "b": np.zeros(1)}, np.array([[1.0], [3.0]])
+        >>> value, dy, pullback = loss_pass("loss", dense(1, 1), mse, params, x, [[0.0], [0.0]], None, None)
+        >>> value, dy.ravel()
+        (5.0, array([1., 3.]))
     """
     check_callable(function, "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
     net, loss_fn = on_logits(net, loss_fn)
@@ -120,6 +142,14 @@ def value_and_grads_pass(
     penalty: Penalty | None,
     key: Key | None,
 ) -> tuple[float, Params]:
+    """Return the loss and its gradients, for the verb called `function`.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> params = {"W": np.eye(1), "b": np.zeros(1)}
+        >>> value_and_grads_pass("grads", dense(1, 1), mse, params, [[1.0]], [[0.0]], None, None, None)[0]
+        1.0
+    """
     with np.errstate(all="ignore"):
         held, inputs = prepared(function, net, params, x)
         value, dy, pullback = loss_pass(function, net, loss_fn, held, inputs, y, weight, key)
@@ -136,7 +166,12 @@ def value_and_grads_pass(
 
 
 def penalty_pass(function: str, penalty: Penalty, params: Params) -> tuple[float, Params]:
-    """Return a penalty's value, which must be finite, and its gradients, which must fit the params."""
+    """Return a penalty's value, which must be finite, and its gradients, which must fit the params.
+
+    Example:
+        >>> penalty_pass("loss", lambda params: (1.0, {}), {})[0]
+        1.0
+    """
     check_callable(function, "penalty", penalty, "params -> (value, grads)")
     result = penalty(params)
     if type(result) is not tuple or len(result) != 2:
@@ -148,7 +183,12 @@ def penalty_pass(function: str, penalty: Penalty, params: Params) -> tuple[float
 
 
 def sealed_grads(function: str, argument: str, params: Params, grads: Params) -> Params:
-    """Return gradients frozen, in the order of the params; each must fit the one of its name."""
+    """Return gradients frozen, in the order of the params; each must fit the one of its name.
+
+    Example:
+        >>> list(sealed_grads("grads", "grads", {"W": np.ones(2), "b": np.ones(1)}, {"b": np.zeros(1)}))
+        ['b']
+    """
     fitting: dict[str, Array] = {}
     for name, array in params.items():
         gradient = grads.get(name)
@@ -166,5 +206,11 @@ def sealed_grads(function: str, argument: str, params: Params, grads: Params) ->
 
 
 def unknown_name(function: str, argument: str, grads: Params, params: Params) -> str:
+    """Write the message for gradients under names that are not in params.
+
+    Example:
+        >>> unknown_name("sgd_step", "grads", {"V": np.ones(1)}, {"W": np.ones(1)})
+        'sgd_step: grads must have names that are in params (W), got V'
+    """
     unknown = ", ".join(name for name in grads if name not in params)
     return problem(function, argument, f"have names that are in params ({', '.join(params)})", unknown)

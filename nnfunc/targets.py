@@ -9,7 +9,14 @@ from nnfunc.types import AnyArray, Array
 
 
 def same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
-    """Return both as float arrays of one dtype, if their shapes are equal."""
+    """Return both as float arrays of one dtype, if their shapes are equal.
+
+    Example:
+        >>> same_shape("mse", np.zeros(2), np.zeros((2, 1)))
+        Traceback (most recent call last):
+        ...
+        ValueError: mse: targets must have the shape (2,) of the outputs, got (2, 1)
+    """
     outputs = float_outputs(function, outputs)
     if type(targets) is not np.ndarray or targets.dtype.kind not in "fiub":
         targets = as_real(function, "targets", targets)
@@ -20,6 +27,12 @@ def same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array,
 
 
 def float_outputs(function: str, outputs: Array) -> Array:
+    """Return outputs as a float array with at least one row and one column.
+
+    Example:
+        >>> float_outputs("mse", np.array([1]))
+        array([1.])
+    """
     array: Array = outputs
     if type(outputs) is not np.ndarray or outputs.dtype.kind != "f":
         array = as_real(function, "outputs", outputs)
@@ -32,7 +45,13 @@ def float_outputs(function: str, outputs: Array) -> Array:
 def class_targets(
     function: str, outputs: Array, targets: AnyArray, label_smoothing: SupportsFloat
 ) -> tuple[Array, AnyArray, Array | None]:
-    """Return the outputs, the targets as given and, unless they are plain ints, as probabilities."""
+    """Return the outputs, the targets as given and, unless they are plain ints, as probabilities.
+
+    Example:
+        >>> outputs, classes, soft = class_targets("cross_entropy", np.zeros((1, 2)), np.array([1]), 0.5)
+        >>> soft
+        array([[0.25, 0.75]])
+    """
     outputs = float_outputs(function, outputs)
     targets = as_real(function, "targets", targets)
     if outputs.ndim != 2:
@@ -79,12 +98,26 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int, n: int
 
 
 def binary_targets(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    """Return outputs and targets of equal shape, the targets in [0, 1].
+
+    Example:
+        >>> binary_targets("loss", np.zeros(1), np.array([1]))[1]
+        array([1.])
+    """
     outputs, targets = same_shape(function, outputs, targets)
     check_unit_interval(function, "targets", targets, "lie in [0, 1]")
     return outputs, targets
 
 
 def check_unit_interval(function: str, argument: str, a: Array, constraint: str) -> None:
+    """Raise ValueError if an element lies outside [0, 1].
+
+    Example:
+        >>> check_unit_interval("loss", "targets", np.array([0.0, 2.0]), "lie in [0, 1]")
+        Traceback (most recent call last):
+        ...
+        ValueError: loss: targets must lie in [0, 1], got 2.0
+    """
     # A NaN is no error here: it makes the loss NaN, and `loss` says where it came from.
     low, high = np.minimum.reduce(a, axis=None), np.maximum.reduce(a, axis=None)
     if low < 0 or high > 1 + 1e-6:
