@@ -4,17 +4,17 @@
 output, `mlp` is a chain of dense layers. What they return is a layer again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import SupportsIndex
 
 import numpy as np
 
 from nnfunc.activations import relu
-from nnfunc.checks import as_size, locked, problem
+from nnfunc.checks import as_size, describe, locked, problem
 from nnfunc.keys import split
 from nnfunc.layers import dense
-from nnfunc.pieces import check_layer, checked_output, reraise
+from nnfunc.pieces import check_layer, checked_dx, checked_grads, checked_output, reraise
 from nnfunc.types import (
     Activation,
     Array,
@@ -121,6 +121,8 @@ def mlp(sizes: Sequence[SupportsIndex], activation: Activation = relu, output: A
         >>> {name: a.shape for name, a in init(0, np.dtype(np.float32)).items() if "W" in name}
         {'0/W': (784, 256), '1/W': (256, 128), '2/W': (128, 10)}
     """
+    if not isinstance(sizes, Iterable):
+        raise TypeError(problem("mlp", "sizes", "be a sequence of integers", describe(sizes)))
     widths = [as_size("mlp", "sizes", size) for size in sizes]
     if len(widths) < 2:
         raise ValueError(problem("mlp", "sizes", "hold at least two sizes", sizes))
@@ -183,10 +185,11 @@ def _chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType)
     for name, init, layer_key in zip(names, inits, _keys(key, len(names)), strict=True):
         try:
             own = init(layer_key, dtype)
-            items = own.items()
+            if not hasattr(own, "items"):
+                raise TypeError(problem("init", "params", "be a mapping of names to arrays", describe(own)))
         except Exception as error:
             reraise(error, name)
-        params.update((f"{name}/{short}", array) for short, array in items)
+        params.update((f"{name}/{short}", array) for short, array in own.items())
     return params
 
 
@@ -196,26 +199,28 @@ def _chain_forward(
     fields = _fields(names, tuple(params))
     keys = [None] * len(names) if key is None else _keys(key, len(names))
     pullbacks: list[Pullback] = []
+    inputs: list[Array] = []
     y = x
     for name, forward, own_fields, layer_key in zip(names, forwards, fields, keys, strict=True):
         own = {short: params[full] for short, full in own_fields.items()}
+        inputs.append(locked(y) if pullbacks else y)
         try:
-            y, pullback = checked_output(forward(own, locked(y) if pullbacks else y, layer_key), x.dtype)
+            y, pullback = checked_output(forward(own, inputs[-1], layer_key), x.dtype)
         except Exception as error:
             reraise(error, name)
         pullbacks.append(pullback)
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
         grads: dict[str, Array] = {}
-        dx: InputGradient | None = None
-        for name, pullback, own_fields in zip(reversed(names), reversed(pullbacks), reversed(fields), strict=True):
+        for i in range(len(names) - 1, -1, -1):
             try:
-                own, dx = pullback(dy if dx is None else locked(dx()))
+                own, dx = checked_grads(pullbacks[i](dy))
                 for short, array in own.items():
-                    grads[own_fields[short]] = array
+                    grads[fields[i][short]] = array
+                if i:  # nobody may ask for the first layer's
+                    dy = locked(checked_dx(dx(), inputs[i]))
             except Exception as error:
-                reraise(error, name)
-        assert dx is not None  # a chain has at least one layer
+                reraise(error, names[i])
         return grads, dx
 
     return y, pull
@@ -226,9 +231,9 @@ def _fields(names: Names, params: Names) -> tuple[dict[str, str], ...]:
     """Deal out full param names to the layers of a chain: per layer its own short names to full ones."""
     fields: dict[str, dict[str, str]] = {name: {} for name in names}
     for full in params:
-        owner = next((name for name in names if full.startswith(name + "/")), None)
+        owner = next((name for name in names if str(full).startswith(name + "/")), None)
         if owner is None:
-            raise ValueError(problem("chain", full, "belong to one of its layers", ", ".join(names)))
+            raise ValueError(problem("chain", str(full), "belong to one of its layers", ", ".join(names)))
         fields[owner][full[len(owner) + 1 :]] = full
     return tuple(fields.values())
 
@@ -246,7 +251,7 @@ def residual_forward(forward: ForwardFn, params: Params, x: Array, key: Key | No
         raise ValueError(problem("residual", "layer", f"keep the shape {x.shape} of x", fx.shape))
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
-        grads, dx = pullback(dy)
-        return grads, lambda: dy + dx()
+        grads, dx = checked_grads(pullback(dy))
+        return grads, lambda: dy + checked_dx(dx(), x)
 
     return x + fx, pull

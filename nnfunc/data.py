@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc.blame import where_not_finite
-from nnfunc.checks import FLOAT32, as_dtype, as_number, as_real, as_size, problem
+from nnfunc.checks import FLOAT32, FLOAT64, as_dtype, as_number, as_real, as_size, describe, problem
 from nnfunc.keys import generator
 from nnfunc.targets import check_classes
 from nnfunc.params import sealed
@@ -76,7 +76,7 @@ def split_rows(
     order: Rows = generator(key).permutation(count)
     if labels is None:
         return order[held:], order[:held]
-    classes = as_real("split_rows", "labels", labels)
+    classes = np.asarray(labels)
     if classes.shape != (count,):
         raise ValueError(problem("split_rows", "labels", f"have shape ({count},), one per row", classes.shape))
     _, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
@@ -129,6 +129,9 @@ def fit_scaler(x: ArrayLike) -> Params:
         mean = np.where(constant, low, wide.mean(axis=0))
         scale = np.where(constant, 1.0, wide.std(axis=0))
     scale[scale == 0] = 1.0
+    if not np.isfinite(scale.astype(array.dtype)).all():
+        column = int(np.flatnonzero(~np.isfinite(scale.astype(array.dtype)))[0])
+        raise FloatingPointError(problem("fit_scaler", "x", "have a finite spread", f"column {column} of up to {wide[:, column].max():g}"))
     return sealed({"mean": mean.astype(array.dtype), "scale": scale.astype(array.dtype)})
 
 
@@ -151,9 +154,9 @@ def standardize(x: ArrayLike, scaler: Params) -> Array:
     """
     array = _table("standardize", x)
     for name in ("mean", "scale"):
-        if name not in scaler:
-            raise ValueError(problem("standardize", "scaler", f"hold {name!r}, as fit_scaler makes it", list(scaler)))
-    mean, scale = scaler["mean"].astype(array.dtype), scaler["scale"].astype(array.dtype)
+        if not hasattr(scaler, "items") or name not in scaler:
+            raise ValueError(problem("standardize", "scaler", f"hold {name!r}, as fit_scaler makes it", describe(scaler)))
+    mean, scale = (as_real("standardize", name, scaler[name]).astype(array.dtype) for name in ("mean", "scale"))
     if mean.shape != array.shape[1:]:
         constraint = f"have the {mean.size} columns that the scaler was fitted on"
         raise ValueError(problem("standardize", "x", constraint, array.shape))
@@ -166,7 +169,7 @@ def _table(function: str, x: ArrayLike) -> Array:
     array = as_real(function, "x", x)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(problem(function, "x", "have shape (n, k) with at least one row and column", array.shape))
-    return array if array.dtype.kind == "f" else array.astype(FLOAT32)
+    return array if array.dtype in (FLOAT32, FLOAT64) else array.astype(FLOAT32)
 
 
 def one_hot(y: ArrayLike, k: SupportsIndex, dtype: DTypeLike = np.float32) -> Array:

@@ -8,6 +8,7 @@
 the gradients of the params, by name, and a function ``dx()`` that computes the
 gradient with respect to `x` if anybody asks (the first layer's nobody does).
 No key means inference. Nothing given may be changed: all arrays come locked.
+What is returned are new arrays, or views of what was given.
 
 A layer is made by `functools.partial` over two functions of this module, so it
 pickles and can be walked.
@@ -83,11 +84,11 @@ def dense(
     for name, initializer in (("w_init", w_init), ("b_init", b_init)):
         if initializer is not None or name == "b_init":
             check_callable("dense", name, initializer, "(key, shape, dtype) -> array")
+    rule = None if activation is None else with_back_rule("dense", activation)
     if w_init is None:
         relu_like = base_function(activation) in RELU_FAMILY
         w_init = initializers.he_normal if relu_like else initializers.glorot_uniform
     init = partial(_dense_init, rows, columns, w_init, b_init)
-    rule = None if activation is None else with_back_rule("dense", activation)
     return init, partial(dense_forward, rows, columns, rule)
 
 

@@ -132,9 +132,9 @@ def softmax_cross_entropy(
     powers /= total
     log_total = np.log(total[:, 0])
     if soft is None:
-        cells = classes + np.arange(0, z.size, z.shape[1])
-        per_example: Array = log_total - below.ravel().take(cells)
-        powers.ravel()[cells] -= 1
+        rows = np.arange(len(z))
+        per_example: Array = log_total - below[rows, classes]
+        powers[rows, classes] -= 1
         return per_example, powers
     mass = np.add.reduce(soft, axis=1)  # 1 to rounding; kept, so that the gradient is exact
     powers *= mass[:, None]
@@ -275,6 +275,6 @@ def _minus_t_log_p(t: Array, p: Array) -> Array:
 
 def _minus_t_over_p(t: Array, p: Array) -> Array:
     """Return -t / p, which is 0 where t is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         terms: Array = np.where(t == 0, 0, -t / p)
     return terms

@@ -50,6 +50,8 @@ def accuracy(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | Non
         return float(np.mean((scores > as_number("accuracy", "threshold", threshold)) == targets))
     n, k = scores.shape
     if targets.shape == scores.shape:
+        if not (np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()):
+            raise ValueError(problem("accuracy", "y", "have one 1 and else 0 in each row, or be class numbers", targets))
         targets = targets.argmax(axis=1)
     check_classes("accuracy", "y", targets, k, n)
     return float(np.mean(scores.argmax(axis=1) == targets))

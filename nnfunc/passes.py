@@ -1,6 +1,7 @@
 """What the verbs share: one checked run of a network, one mean over the batch, one fit of gradients to params."""
 
 import math
+from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +21,7 @@ from nnfunc.checks import (
 )
 from nnfunc.fusion import on_logits
 from nnfunc.params import sealed
-from nnfunc.pieces import check_pair, checked_output
+from nnfunc.pieces import check_pair, checked_grads, checked_output
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Pullback
 
 
@@ -52,7 +53,7 @@ def run(function: str, net: Layer, params: Params, x: Array, key: Key | None) ->
     try:
         return checked_output(net[1](params, x, key), x.dtype)
     except KeyError as error:
-        raise ValueError(problem(function, f"params[{error}]", "be there", f"only {', '.join(params)}")) from error
+        raise ValueError(problem(function, f"params[{error}]", "be there", f"only {list(params)}")) from error
 
 
 def loss_pass(
@@ -84,11 +85,15 @@ def loss_pass(
     shares = None
     if weight is not None:
         shares = _shares(function, weight, len(x))
-        if not shares.all():
+        if not shares.all():  # a row of weight 0 is a row that is not there
             kept = shares > 0
-            x, targets, shares = locked(x[kept]), locked(targets[kept]), shares[kept]
+            try:
+                return loss_pass(function, net, loss_fn, params, locked(x[kept]), targets[kept], shares[kept], key)
+            except (ValueError, FloatingPointError) as error:
+                kind = ValueError if isinstance(error, ValueError) else FloatingPointError
+                raise kind(f"{error} (rows of weight 0 not counted)") from error
     outputs, pullback = run(function, net, params, x, key)
-    per_example, d_outputs = _checked_loss(function, loss_fn(outputs, targets), outputs)
+    per_example, d_outputs = _checked_loss(function, loss_fn(locked(outputs), targets), outputs)
     dy: Array
     if shares is None:
         value = float(np.add.reduce(per_example, dtype=np.float64)) / len(x)
@@ -120,7 +125,7 @@ def _checked_loss(function: str, result: tuple[Array, Array], outputs: Array) ->
     if type(result) is not tuple or len(result) != 2:
         raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", result))
     per_example, d_outputs = result
-    if not isinstance(per_example, np.ndarray) or per_example.shape != (len(outputs),):
+    if not isinstance(per_example, np.ndarray) or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
         constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
         raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
     if not isinstance(d_outputs, np.ndarray) or d_outputs.shape != outputs.shape:
@@ -153,7 +158,7 @@ def value_and_grads_pass(
     with np.errstate(all="ignore"):
         held, inputs = prepared(function, net, params, x)
         value, dy, pullback = loss_pass(function, net, loss_fn, held, inputs, y, weight, key)
-        layer_grads, _ = pullback(locked(dy))
+        layer_grads, _ = checked_grads(pullback(locked(dy)))
         grads = sealed_grads(function, "the network's grads", held, layer_grads)
         if penalty is None:
             return value, grads
@@ -176,6 +181,8 @@ def penalty_pass(function: str, penalty: Penalty, params: Params) -> tuple[float
     result = penalty(params)
     if type(result) is not tuple or len(result) != 2:
         raise TypeError(problem(function, "penalty", "return a pair (value, grads)", result))
+    if not isinstance(result[0], SupportsFloat) or not hasattr(result[1], "items"):
+        raise TypeError(problem(function, "penalty", "return a pair (value, grads by name)", describe(result)))
     value = float(result[0])
     if not math.isfinite(value):
         raise FloatingPointError(problem(function, "penalty", "be finite", value))

@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 
 from nnfunc.checks import describe, problem
-from nnfunc.types import Array, DType, Layer, Pullback
+from nnfunc.types import Array, DType, InputGradient, Layer, Params, Pullback
 
 
 def check_layer(function: str, argument: str, layer: Layer) -> None:
@@ -66,6 +66,44 @@ def checked_output(result: tuple[Array, Pullback], dtype: DType) -> tuple[Array,
     if type(y) is not np.ndarray or y.dtype != dtype:
         raise TypeError(problem("forward", "y", f"be a {dtype} array, the dtype of x", y))
     return result
+
+
+def checked_grads(result: tuple[Params, InputGradient]) -> tuple[Params, InputGradient]:
+    """Return what a pullback returned, if it is gradients by name and a function.
+
+    Raises:
+        TypeError: it is something else; most often dx itself instead of a function that computes it.
+
+    Example:
+        >>> checked_grads(({}, np.zeros(1)))
+        Traceback (most recent call last):
+        ...
+        TypeError: pullback: dx must be a function that computes it, got float64 array of shape (1,)
+    """
+    if type(result) is not tuple or len(result) != 2 or not hasattr(result[0], "items"):
+        raise TypeError(problem("pullback", "result", "be a pair (grads by name, dx)", describe(result)))
+    if not callable(result[1]):
+        raise TypeError(problem("pullback", "dx", "be a function that computes it", result[1]))
+    return result
+
+
+def checked_dx(dx: Array, x: Array) -> Array:
+    """Return a gradient with respect to `x`, if it has the shape and dtype of `x`.
+
+    Raises:
+        TypeError, ValueError: it has not.
+
+    Example:
+        >>> checked_dx(np.zeros(3), np.zeros(2))
+        Traceback (most recent call last):
+        ...
+        ValueError: pullback: dx must have the shape (2,) of x, got float64 array of shape (3,)
+    """
+    if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
+        raise ValueError(problem("pullback", "dx", f"have the shape {x.shape} of x", describe(dx)))
+    if dx.dtype != x.dtype:
+        raise TypeError(problem("pullback", "dx", f"keep the dtype {x.dtype} of x", dx))
+    return dx
 
 
 def reraise(error: Exception, name: str) -> NoReturn:

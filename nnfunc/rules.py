@@ -50,7 +50,8 @@ def with_back_rule(function: str, f: Activation) -> tuple[ElementwiseFn, BackRul
                 raise TypeError(problem(function, "activation", "have the options given", str(error))) from error
             return f, partial(back, **f.keywords)
     names = ", ".join(rule.__name__ for rule in BACK_RULES)
-    raise TypeError(problem(function, "activation", f"be one of {names}, or a pair (f, df)", describe(f)))
+    constraint = f"be one of {names} (with options as keywords of a partial), or a pair (f, df)"
+    raise TypeError(problem(function, "activation", constraint, describe(f)))
 
 
 def _custom_value(f: ElementwiseFn, z: Array) -> Array:

@@ -67,8 +67,10 @@ def class_targets(
     elif targets.shape == outputs.shape:
         soft = targets.astype(outputs.dtype, copy=False)
         sums = np.add.reduce(soft, axis=1)
-        if np.minimum.reduce(soft, axis=None) < 0 or np.maximum.reduce(np.abs(sums - 1)) > 1e-3:
-            raise ValueError(problem(function, "targets", "be probabilities that sum to 1 in each row", soft))
+        wrong = np.flatnonzero((np.minimum.reduce(soft, axis=1) < 0) | (np.abs(sums - 1) > 1e-3))
+        if wrong.size:
+            row = f"{soft[wrong[0]].tolist()} at row {wrong[0]}"
+            raise ValueError(problem(function, "targets", "be probabilities that sum to 1 in each row", row))
     else:
         constraint = f"have shape ({n},) as class numbers or {(n, k)} as probabilities"
         raise ValueError(problem(function, "targets", constraint, targets.shape))

@@ -12,7 +12,7 @@ from typing import SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, checked_params, owned, problem
+from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, checked_params, locked, owned, problem
 from nnfunc.params import freeze, sealed
 from nnfunc.passes import (
     loss_pass,
@@ -23,7 +23,7 @@ from nnfunc.passes import (
     unknown_name,
     value_and_grads_pass,
 )
-from nnfunc.pieces import check_layer
+from nnfunc.pieces import check_layer, checked_dx, checked_grads
 from nnfunc.types import Array, InputGradient, Key, Layer, LossFn, Params, Penalty
 
 
@@ -109,19 +109,22 @@ def vjp(
         (array([1., 2.]), array([[3., 4.]]))
     """
     held, inputs = prepared("vjp", net, params, x)
+    # The pullback may run long after the caller has changed x, or a dict of arrays of his own.
+    inputs = locked(inputs.copy())
+    held = {name: array if array.flags.owndata else locked(array.copy()) for name, array in held.items()}
     with np.errstate(all="ignore"):
         y, layer_pullback = run("vjp", net, held, inputs, key)
 
     def pullback(dy: ArrayLike) -> tuple[Params, InputGradient]:
-        gradient = as_inputs("vjp", "dy", dy, y.dtype)
+        gradient = locked(as_inputs("vjp", "dy", dy, y.dtype).copy())
         if gradient.shape != y.shape:
             raise ValueError(problem("vjp", "dy", f"have the shape {y.shape} of y", gradient.shape))
         with np.errstate(all="ignore"):
-            grads, dx = layer_pullback(gradient)
+            grads, dx = checked_grads(layer_pullback(gradient))
 
         def input_gradient() -> Array:
             with np.errstate(all="ignore"):
-                return owned(dx())
+                return owned(checked_dx(dx(), inputs))
 
         return sealed_grads("vjp", "the layer's grads", held, grads), input_gradient
 

@@ -53,6 +53,7 @@ P = init(NET, 0)
 X = np.ones((5, 4), np.float32)
 Y = np.array([0, 1, 1, 0, 1])
 CE = softmax_cross_entropy
+AFFINE = init(chain(a=dense(4, 4)), 0)
 MISFIT = chain(a=residual(chain(dense(4, 3), dense(2, 4))))
 
 
@@ -193,6 +194,39 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
         TypeError,
         r"activation: f must keep the dtype float32, got float64 array.*",
     ),
+    (
+        lambda: grads(chain(a=dense(4, 4), b=custom(lambda p, x, k: (x, lambda dy: ({}, dy)))), mse, AFFINE, X, X),
+        TypeError,
+        r"pullback: b/dx must be a function that computes it, got float32 array of shape \(5, 4\)",
+    ),
+    (
+        lambda: grads(chain(a=dense(4, 4), b=custom(lambda p, x, k: (x, lambda dy: ({}, lambda: dy[0])))), mse, AFFINE, X, X),
+        ValueError,
+        r"pullback: b/dx must have the shape \(5, 4\) of x, got float32 array of shape \(4,\)",
+    ),
+    (
+        lambda: grads(chain(a=dense(4, 4), b=custom(lambda p, x, k: (x, lambda dy: (None, lambda: dy)))), mse, AFFINE, X, X),
+        TypeError,
+        r"pullback: b/result must be a pair \(grads by name, dx\), got .*",
+    ),
+    (
+        lambda: grads(dense(4, 4), mse, {n[2:]: a for n, a in AFFINE.items()}, X, X, penalty=bad(lambda p: (0.0, [1]))),
+        TypeError,
+        r"grads: penalty must return a pair \(value, grads by name\), got .*",
+    ),
+    (
+        lambda: loss(NET, CE, P, X, Y * 2, weight=[0, 0, 1, 1, 0]),
+        ValueError,
+        r"softmax_cross_entropy: targets must be .*, got 2 at row 0 \(rows of weight 0 not counted\)",
+    ),
+    (lambda: init(chain(a=bad((lambda key, dtype: None, dense(1, 1)[1]))), 0), TypeError, r"init: a/params must be a map.*"),
+    (lambda: forward(NET, bad({1: X}), X), ValueError, r"chain: 1 must belong to one of its layers, got hidden, out"),
+    (lambda: dense(1, 1, bad([1])), TypeError, r"dense: activation must be one of relu, .*, got \[1\]"),
+    (lambda: dense(1, 1, bad((np.sin, {}))), TypeError, r"dense: activation must be one of relu, .*"),
+    (lambda: dense(1, 1, bad(partial)(elu, 0.5)), TypeError, r"dense: activation must be .*options as keywords.*"),
+    (lambda: mlp(bad(3)), TypeError, r"mlp: sizes must be a sequence of integers, got 3"),
+    (lambda: fit_scaler([[1e300], [-1e300]]), FloatingPointError, r"fit_scaler: x must have a finite spread, got column 0.*"),
+    (lambda: accuracy(Y[:, None] + X, np.full((5, 4), 7)), ValueError, r"accuracy: y must have one 1 and else 0 .*"),
     # sizes, names, keys
     (lambda: dense(0, 1), ValueError, r"dense: n_in must be at least 1, got 0"),
     (lambda: dense(1, -2), ValueError, r"dense: n_out must be at least 1, got -2"),

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nnfunc import split_rows
-
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -29,11 +28,13 @@ def test_digits_reach_97_percent(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.match(r"mean held-out accuracy over 5 splits: 9[78]\.\d\d%", lines[-1])
 
 
-def test_readme_code_prints_what_the_readme_says(capsys: pytest.CaptureFixture[str]) -> None:
-    x, y = digits.load_digits()
-    train, held = split_rows(0, len(x), 0.2, labels=y)
-    names = {"x": x[train], "y": y[train], "x_val": x[held], "y_val": y[held]}
-    front, *others = blocks("python")
+def test_readme_code_prints_what_the_readme_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    front, data, *others = blocks("python")
+    exec(data, names)
     exec(front, names)
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     shown = [line.split() for line in blocks("text")[0].splitlines() if line != "..."]

@@ -16,11 +16,12 @@ from nnfunc import (
     dense,
     freeze,
     init,
+    leaky_relu,
     loss,
-    mae,
     mlp,
     mse,
     relu,
+    sigmoid_cross_entropy,
     softmax_cross_entropy,
     tanh,
 )
@@ -92,10 +93,39 @@ def test_a_kink_is_left_out_and_not_called_wrong() -> None:
     assert report["kinks"] == 2
 
 
-def test_a_wrong_gradient_at_a_kink_is_still_wrong() -> None:
-    steep = chain(dense(1, 1), activation((lambda z: np.maximum(z, 0), lambda z: 2 * (z >= 0).astype(z.dtype))))
-    params = freeze({"0/W": [[1.0]], "0/b": [0.0]})
-    assert check_grads(steep, mae, params, [[0.0]], [[3.0]])["verdict"] == "wrong"
+def test_a_point_with_nothing_but_corners_is_doubtful() -> None:
+    # an input of zeros and fresh biases: every hidden unit is on its corner
+    x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0.0], [1.0], [1.0], [0.0]]
+    for activation_fn in (relu, leaky_relu):
+        net = mlp([2, 8, 8, 1], activation_fn)
+        for key in range(5):
+            params = init(net, key)
+            assert check_grads(net, sigmoid_cross_entropy, params, x, y)["verdict"] == "right"
+            random = check_grads(net, sigmoid_cross_entropy, params, x, y, directions=5)
+            assert (random["verdict"], random["kinks"]) == ("doubtful", 5)
+            off = {name: a + 0.01 for name, a in params.items()}
+            assert check_grads(net, sigmoid_cross_entropy, off, x, y, directions=5)["verdict"] == "right"
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-6])
+def test_a_small_parameter_is_judged_by_itself(size: float) -> None:
+    def layer_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        def pullback(dy: Array) -> tuple[Params, InputGradient]:
+            slope = 3 * size * np.add.reduce(dy * x, axis=None)  # three times too large
+            return {"s": slope.reshape(1)}, lambda: dy * (1 + size * params["s"])
+
+        return x * (1 + size * params["s"]), pullback
+
+    shrink: Layer = (lambda key, dtype: {"s": np.ones(1, dtype)}, layer_forward)
+    net = chain(shrink, dense(3, 2))
+    report = check_grads(net, mse, init(net, 0), X, np.ones((5, 2)))
+    assert (report["verdict"], report["worst"], report["index"]) == ("wrong", "0/s", (0,))
+
+
+def test_column_major_params() -> None:
+    columns = {name: np.asfortranarray(a) for name, a in P.items()}
+    report = check_grads(one_wrong("0/W", (2, 1), 1.5), softmax_cross_entropy, columns, X, Y, directions=10)
+    assert (report["worst"], report["index"]) == ("0/W", (2, 1))
 
 
 def test_corners_nearby_do_not_matter() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -480,3 +481,82 @@ def test_user_made_params_give_the_same_bits() -> None:
     copied = {name: a.copy() for name, a in PARAMS.items()}
     assert same_bits(value_and_grads(NET, softmax_cross_entropy, copied, X, Y), expected)
     assert all(a.flags.writeable for a in copied.values())
+
+
+# Layout
+
+
+def column_major(layer: Layer) -> Layer:
+    """Return the layer with outputs and input gradients in column-major order."""
+
+    def layer_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        y, pullback = layer[1](params, x, key)
+
+        def pull(dy: Array) -> tuple[Params, InputGradient]:
+            g, dx = pullback(np.asfortranarray(dy))
+            return {name: np.asfortranarray(a) for name, a in g.items()}, lambda: np.asfortranarray(dx())
+
+        return np.asfortranarray(y), pull
+
+    return layer[0], layer_forward
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "y"),
+    [
+        (softmax_cross_entropy, Y),
+        (softmax_cross_entropy, Y.astype(np.uint64)),
+        (softmax_cross_entropy, np.eye(2)[Y]),
+        (partial(softmax_cross_entropy, label_smoothing=0.1), Y),
+        (sigmoid_cross_entropy, np.eye(2)[Y]),
+        (mse, np.eye(2)[Y]),
+        (mae, np.eye(2)[Y]),
+        (huber, np.eye(2)[Y]),
+    ],
+)
+def test_results_do_not_depend_on_memory_layout(loss_fn: LossFn, y: AnyArray) -> None:
+    rows = chain(dense(3, 4, tanh), dense(4, 2))
+    columns = chain(column_major(dense(3, 4, tanh)), column_major(dense(4, 2)))
+    params = init(rows, 0, np.float64)
+    x = X.astype(np.float64)
+    expected = value_and_grads(rows, loss_fn, params, x, y)
+    strided = np.repeat(x, 2, axis=0)[::2]
+    for inputs in (x, np.asfortranarray(x), strided):
+        held = {name: np.asfortranarray(a) for name, a in params.items()}
+        assert_close(value_and_grads(columns, loss_fn, held, inputs, np.asfortranarray(y)), expected)
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "y"), [(cross_entropy, Y), (cross_entropy, np.eye(2)[Y]), (binary_cross_entropy, np.eye(2)[Y])]
+)
+def test_losses_on_probabilities_do_not_depend_on_memory_layout(loss_fn: LossFn, y: AnyArray) -> None:
+    p = softmax(Z.astype(np.float64))
+    assert same_bits(loss_fn(np.asfortranarray(p), np.asfortranarray(y)), loss_fn(p, y))
+
+
+def test_a_way_back_belongs_to_its_call() -> None:
+    x, params = X.copy(), {name: a.copy() for name, a in PARAMS.items()}
+    _, pullback = vjp(NET, params, x)
+    before = pullback(Z)
+    x[:] = 0
+    for array in params.values():
+        array[:] = 0
+    after = pullback(Z)
+    assert same_bits(before[0], after[0])
+    assert same_bits(before[1](), after[1]())
+
+
+def test_a_loss_cannot_change_the_outputs() -> None:
+    def greedy(outputs: Array, y: AnyArray) -> tuple[Array, Array]:
+        outputs -= y
+        return mse(outputs, 0 * y)
+
+    with pytest.raises(ValueError, match="read-only"):
+        grads(dense(3, 3, sigmoid), greedy, init(dense(3, 3), 0), X, X)
+
+
+def test_threads_give_the_same_bits() -> None:
+    expected = value_and_grads(NET, softmax_cross_entropy, PARAMS, X, Y, key=1)
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda i: value_and_grads(NET, softmax_cross_entropy, PARAMS, X, Y, key=1), range(200))
+        assert all(same_bits(one, expected) for one in found)
