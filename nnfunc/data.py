@@ -199,9 +199,9 @@ def class_weight(y: ArrayLike, weights: Sequence[float] | Array | Literal["balan
 
     Args:
         y: (n,) classes as ints.
-        weights: one weight per class, at least 0; or "balanced", which gives
-            class c the weight n / (k * count of c), so that all k classes
-            that occur count the same.
+        weights: one weight per class, at least 0; or "balanced", the weight
+            n / (k * count of c) for class c, so that all k classes that occur
+            count the same.
 
     Shapes:
         y (n,), weights (k,), result (n,) float64.
@@ -237,6 +237,5 @@ def _labels(function: str, y: ArrayLike, k: int | None) -> AnyArray:
     labels = as_real(function, "y", y)
     if labels.ndim != 1 or not labels.size:
         raise ValueError(problem(function, "y", "have shape (n,), one class per row", labels.shape))
-    most = np.iinfo(np.int64).max if k is None else k
-    check_classes(function, "y", labels, most, len(labels))
+    check_classes(function, "y", labels, k, len(labels))
     return labels

@@ -79,8 +79,8 @@ def class_targets(
     return outputs, targets, soft
 
 
-def check_classes(function: str, argument: str, labels: AnyArray, k: int, n: int) -> None:
-    """Raise unless `labels` are n integers from 0 to k - 1.
+def check_classes(function: str, argument: str, labels: AnyArray, k: int | None, n: int) -> None:
+    """Raise unless `labels` are n integers from 0 to k - 1, or from 0 on if k is none.
 
     Example:
         >>> check_classes("accuracy", "y", np.array([0, 3]), 3, 2)
@@ -93,10 +93,11 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int, n: int
     if labels.dtype.kind not in "iu":
         constraint = f"be integers, as class numbers are (convert with {argument}.astype(int))"
         raise TypeError(problem(function, argument, constraint, labels))
-    if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= k:
-        row = int(np.flatnonzero((labels < 0) | (labels >= k))[0])
-        got = f"{labels[row]} at row {row}"
-        raise ValueError(problem(function, argument, f"be classes from 0 to {k - 1}", got))
+    if np.minimum.reduce(labels) < 0 or (k is not None and np.maximum.reduce(labels) >= k):
+        outside = labels < 0 if k is None else (labels < 0) | (labels >= k)
+        row = int(np.flatnonzero(outside)[0])
+        constraint = "be classes from 0 on" if k is None else f"be classes from 0 to {k - 1}"
+        raise ValueError(problem(function, argument, constraint, f"{labels[row]} at row {row}"))
 
 
 def binary_targets(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:

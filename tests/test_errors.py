@@ -271,6 +271,7 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: class_weight(Y, [1.0]), ValueError, r"class_weight: y must be classes from 0 to 0, got 1 at row 1"),
     (lambda: class_weight(Y, [1.0, -1.0]), ValueError, r"class_weight: weights must be finite and at least 0, .*"),
     (lambda: class_weight(Y, bad("even")), ValueError, r"class_weight: weights must be one per class.*, got 'even'"),
+    (lambda: class_weight([0, -1], "balanced"), ValueError, r"class_weight: y must be classes from 0 on, got -1 at row 1"),
     (lambda: fit_scaler([[np.nan]]), FloatingPointError, r"fit_scaler: x must be finite, got nan at \[0, 0\].*"),
     (lambda: fit_scaler([1.0]), ValueError, r"fit_scaler: x must have shape \(n, k\).*, got \(1,\)"),
     (lambda: standardize(X, fit_scaler(X[:, :2])), ValueError, r"standardize: x must have the 2 columns .*, got \(5, 4\)"),
