@@ -63,7 +63,7 @@ def split(key: Key, n: SupportsIndex) -> tuple[tuple[int, ...], ...]:
     return tuple((*path, i) for i in range(as_size("split", "n", n)))
 
 
-def generator(key: Key) -> np.random.Generator:
+def generator(key: Key) -> "np.random.Generator":  # quoted, as evaluating it would import numpy.random
     """Return a new NumPy generator at the start of the key's stream.
 
     This is how an initialiser or a layer of one's own draws: make the
