@@ -11,19 +11,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from nnfunc.checks import as_number, as_real, as_share, problem
+from nnfunc.checks import as_floats, as_number, as_share, problem
 from nnfunc.erf import erf
 from nnfunc.types import Array
 
 BackRule: TypeAlias = Callable[[Array, Array, Array], Array]
-
-
-def _floats(function: str, z: Array) -> Array:
-    """Let float arrays pass, turn numbers, lists and ints into float64."""
-    if type(z) is np.ndarray and z.dtype.kind == "f":
-        return z
-    array = as_real(function, "z", z)
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def relu(z: Array) -> Array:
@@ -36,7 +28,7 @@ def relu(z: Array) -> Array:
     Reference:
         Nair & Hinton (2010).
     """
-    y: Array = np.maximum(_floats("relu", z), 0)
+    y: Array = np.maximum(as_floats("relu", "z", z), 0)
     return y
 
 
@@ -62,7 +54,7 @@ def leaky_relu(z: Array, negative_slope: float = 0.01) -> Array:
     Reference:
         Maas, Hannun & Ng (2013).
     """
-    z = _floats("leaky_relu", z)
+    z = as_floats("leaky_relu", "z", z)
     y: Array = np.maximum(z, as_share("leaky_relu", "negative_slope", negative_slope) * z)
     return y
 
@@ -92,7 +84,7 @@ def elu(z: Array, alpha: float = 1.0) -> Array:
     Reference:
         Clevert, Unterthiner & Hochreiter (2016), equation 15.
     """
-    z = _floats("elu", z)
+    z = as_floats("elu", "z", z)
     alpha = as_number("elu", "alpha", alpha, least=0)
     return np.maximum(z, 0) + alpha * np.expm1(np.minimum(z, 0))
 
@@ -113,7 +105,7 @@ def sigmoid(z: Array) -> Array:
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
         array([0. , 0.5, 1. ])
     """
-    z = _floats("sigmoid", z)
+    z = as_floats("sigmoid", "z", z)
     y: Array = np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
     return y
 
@@ -129,7 +121,7 @@ def tanh(z: Array) -> Array:
         >>> tanh(np.array([-1000.0, 0.0, 0.5]))
         array([-1.        ,  0.        ,  0.46211716])
     """
-    y: Array = np.tanh(_floats("tanh", z))
+    y: Array = np.tanh(as_floats("tanh", "z", z))
     return y
 
 
@@ -147,7 +139,7 @@ def softplus(z: Array) -> Array:
     Reference:
         Dugas, Bengio, Belisle, Nadeau & Garcia (2001).
     """
-    z = _floats("softplus", z)
+    z = as_floats("softplus", "z", z)
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
@@ -165,7 +157,7 @@ def silu(z: Array) -> Array:
     Reference:
         Elfwing, Uchibe & Doya (2018), equation 5.
     """
-    z = _floats("silu", z)
+    z = as_floats("silu", "z", z)
     return z * sigmoid(z)
 
 
@@ -187,7 +179,7 @@ def gelu(z: Array) -> Array:
     Reference:
         Hendrycks & Gimpel (2016), section 2.
     """
-    z = _floats("gelu", z)
+    z = as_floats("gelu", "z", z)
     return z * _normal_cdf(z)
 
 
@@ -246,7 +238,7 @@ def _log_softmax_back(dy: Array, z: Array, y: Array) -> Array:
 
 def _below_max(function: str, z: Array) -> Array:
     """Return z minus its row's maximum m, so that exp of it lies in [0, 1]."""
-    z = _floats(function, z)
+    z = as_floats(function, "z", z)
     if z.ndim == 0 or z.shape[-1] == 0:
         raise ValueError(problem(function, "z", "have a last axis to sum over", z))
     with np.errstate(over="ignore"):  # near the ends of the dtype z - m is -inf, and exp of it 0

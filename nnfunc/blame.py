@@ -8,8 +8,7 @@ finite is named.
 import numpy as np
 
 from nnfunc.checks import describe, locked, problem
-from nnfunc.combinators import chain_parts, inner_of_residual
-from nnfunc.keys import split
+from nnfunc.combinators import chain_parts, inner_of_residual, layer_keys, layer_names
 from nnfunc.types import AnyArray, Array, Key, Layer, LossFn, Params
 
 
@@ -63,16 +62,23 @@ def _first_bad_output(
 ) -> tuple[str, str, Array]:
     """Return the path of the first layer with a non-finite output, what is in it, and the output."""
     parts = chain_parts(net)
-    keys = (key,) * len(parts) if key is None or len(parts) <= 1 else split(key, len(parts))
+    if not parts:
+        return _bad_output_of_one(net, params, x, key, path)
+    names = tuple(name for name, _ in parts)
+    keys = (None,) * len(parts) if key is None else layer_keys(key, len(parts))
     y = x
-    for (name, part), part_key in zip(parts, keys, strict=True):
-        start = f"{name}/"
-        own = {full.removeprefix(start): array for full, array in params.items() if full.startswith(start)}
+    for (name, part), fields, part_key in zip(parts, layer_names(names, tuple(params)), keys, strict=True):
+        own = {short: params[full] for short, full in fields.items()}
         bad, found, y = _first_bad_output(part, own, locked(y), part_key, f"{path}/{name}" if path else name)
         if found:
             return bad, found, y
-    if parts:
-        return path, "", y
+    return path, "", y
+
+
+def _bad_output_of_one(
+    net: Layer, params: Params, x: Array, key: Key | None, path: str
+) -> tuple[str, str, Array]:
+    """The same for a layer that is no chain: what is inside a residual comes before its sum."""
     inner = inner_of_residual(net)
     if inner is not None:
         bad, found, y = _first_bad_output(inner, params, x, key, path)

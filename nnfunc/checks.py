@@ -159,6 +159,25 @@ def as_real(function: str, argument: str, value: ArrayLike, hint: str = "hold nu
     return array
 
 
+def as_floats(function: str, argument: str, value: ArrayLike) -> Array:
+    """Let float arrays pass; turn other numbers, lists and ints into float64.
+
+    Raises:
+        TypeError, ValueError: as `as_real`.
+
+    Example:
+        >>> as_floats("relu", "z", [1, 2])
+        array([1., 2.])
+    """
+    array: AnyArray
+    if type(value) is np.ndarray and value.dtype.kind == "f":
+        array = value
+    else:
+        array = as_real(function, argument, value)
+        array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    return array
+
+
 def as_inputs(function: str, argument: str, value: ArrayLike, dtype: DType) -> Array:
     """Return network inputs as a locked array of `dtype` with at least one row.
 

@@ -176,13 +176,19 @@ def inner_of_residual(layer: Layer) -> Layer | None:
     return None
 
 
-def _keys(key: Key, n: int) -> tuple[Key, ...]:
+def layer_keys(key: Key, n: int) -> tuple[Key, ...]:
+    """Deal a key out to the n layers of a chain; a single layer gets it whole.
+
+    Example:
+        >>> layer_keys(7, 1), layer_keys(7, 2)
+        ((7,), ((7, 0), (7, 1)))
+    """
     return (key,) if n == 1 else split(key, n)
 
 
 def _chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) -> Params:
     params: dict[str, Array] = {}
-    for name, init, layer_key in zip(names, inits, _keys(key, len(names)), strict=True):
+    for name, init, layer_key in zip(names, inits, layer_keys(key, len(names)), strict=True):
         try:
             own = init(layer_key, dtype)
             if not hasattr(own, "items"):
@@ -196,8 +202,8 @@ def _chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType)
 def _chain_forward(
     names: Names, forwards: tuple[ForwardFn, ...], params: Params, x: Array, key: Key | None
 ) -> tuple[Array, Pullback]:
-    fields = _fields(names, tuple(params))
-    keys = [None] * len(names) if key is None else _keys(key, len(names))
+    fields = layer_names(names, tuple(params))
+    keys = [None] * len(names) if key is None else layer_keys(key, len(names))
     pullbacks: list[Pullback] = []
     inputs: list[Array] = []
     y = x
@@ -227,8 +233,13 @@ def _chain_forward(
 
 
 @lru_cache(maxsize=1024)
-def _fields(names: Names, params: Names) -> tuple[dict[str, str], ...]:
-    """Deal out full param names to the layers of a chain: per layer its own short names to full ones."""
+def layer_names(names: Names, params: Names) -> tuple[dict[str, str], ...]:
+    """Deal out full param names to the layers of a chain: per layer its own short names to full ones.
+
+    Example:
+        >>> layer_names(("a", "b"), ("a/W", "b/0/W"))
+        ({'W': 'a/W'}, {'0/W': 'b/0/W'})
+    """
     fields: dict[str, dict[str, str]] = {name: {} for name in names}
     for full in params:
         owner = next((name for name in names if str(full).startswith(name + "/")), None)

@@ -124,15 +124,18 @@ def fit_scaler(x: ArrayLike) -> Params:
         raise FloatingPointError(problem("fit_scaler", "x", "be finite", found))
     wide = array.astype(np.float64)
     # A mean is rounded, so a constant column is told by its ends and keeps its exact value.
-    low, constant = wide.min(axis=0), wide.min(axis=0) == wide.max(axis=0)
+    low = wide.min(axis=0)
+    constant = low == wide.max(axis=0)
     with np.errstate(over="ignore"):
         mean = np.where(constant, low, wide.mean(axis=0))
         scale = np.where(constant, 1.0, wide.std(axis=0))
-    scale[scale == 0] = 1.0
-    if not np.isfinite(scale.astype(array.dtype)).all():
-        column = int(np.flatnonzero(~np.isfinite(scale.astype(array.dtype)))[0])
-        raise FloatingPointError(problem("fit_scaler", "x", "have a finite spread", f"column {column} of up to {wide[:, column].max():g}"))
-    return sealed({"mean": mean.astype(array.dtype), "scale": scale.astype(array.dtype)})
+        scale[scale == 0] = 1.0
+        mean, scale = mean.astype(array.dtype), scale.astype(array.dtype)
+    endless = np.flatnonzero(~np.isfinite(scale))
+    if endless.size:
+        got = f"column {endless[0]} of up to {wide[:, endless[0]].max():g}"
+        raise FloatingPointError(problem("fit_scaler", "x", "have a finite spread", got))
+    return sealed({"mean": mean, "scale": scale})
 
 
 def standardize(x: ArrayLike, scaler: Params) -> Array:

@@ -37,7 +37,15 @@ WRONG_ABOVE = 1e-4
 
 Comparison = TypedDict(
     "Comparison",
-    {"name": str, "index": tuple[int, ...], "analytic": float, "numeric": float, "gap": float, "kink": bool, "measured": bool},
+    {
+        "name": str,
+        "index": tuple[int, ...],
+        "analytic": float,
+        "numeric": float,
+        "gap": float,
+        "kink": bool,
+        "measured": bool,
+    },
 )
 
 

@@ -129,7 +129,6 @@ def dense_forward(
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
         dz = dy if rule is None else rule[1](dy, z, y)
-
         return {"W": product(x.T, dz), "b": np.add.reduce(dz, axis=0)}, lambda: product(dz, W.T)
 
     return y, pullback
@@ -210,7 +209,8 @@ def activation_forward(
         array([[0.]])
     """
     if params:
-        raise ValueError(problem("activation", next(iter(params)), "not be in params, as there are none", "it"))
+        name, array = next(iter(params.items()))
+        raise ValueError(problem("activation", name, "not be in params, which are none", f"shape {array.shape}"))
     value, back = rule
     y = value(x)
 

@@ -49,7 +49,7 @@ def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
     return sealed({name: np.array(as_real("freeze", name, value)) for name, value in mapping.items()})
 
 
-def sealed(arrays: dict[str, Array]) -> Params:
+def sealed(arrays: dict[str, Array]) -> MappingProxyType[str, Array]:
     """Lock a dict and its arrays, which the caller has just made and gives away.
 
     Example:
@@ -62,10 +62,7 @@ def sealed(arrays: dict[str, Array]) -> Params:
 
 
 def _restored(values: dict[str, AnyArray], frozen: bool) -> MappingProxyType[str, AnyArray]:
-    if frozen:
-        for array in values.values():
-            array.setflags(write=False)
-    return MappingProxyType(values)
+    return sealed(values) if frozen else MappingProxyType(values)
 
 
 def _reduced(

@@ -163,11 +163,12 @@ def value_and_grads_pass(
         if penalty is None:
             return value, grads
         penalty_value, penalty_grads = penalty_pass(function, penalty, held)
-        both = {
-            name: grads[name] + penalty_grads[name] if name in grads and name in penalty_grads else array
-            for name, array in {**penalty_grads, **grads}.items()
-        }
-        return value + penalty_value, sealed_grads(function, "grads", held, both)
+        both: dict[str, Array] = {}
+        for name in held:
+            parts = [g[name] for g in (grads, penalty_grads) if name in g]
+            if parts:
+                both[name] = parts[0] if len(parts) == 1 else np.asarray(parts[0] + parts[1])
+        return value + penalty_value, sealed(both)
 
 
 def penalty_pass(function: str, penalty: Penalty, params: Params) -> tuple[float, Params]:
@@ -179,9 +180,8 @@ def penalty_pass(function: str, penalty: Penalty, params: Params) -> tuple[float
     """
     check_callable(function, "penalty", penalty, "params -> (value, grads)")
     result = penalty(params)
-    if type(result) is not tuple or len(result) != 2:
-        raise TypeError(problem(function, "penalty", "return a pair (value, grads)", result))
-    if not isinstance(result[0], SupportsFloat) or not hasattr(result[1], "items"):
+    is_pair = type(result) is tuple and len(result) == 2
+    if not (is_pair and isinstance(result[0], SupportsFloat) and hasattr(result[1], "items")):
         raise TypeError(problem(function, "penalty", "return a pair (value, grads by name)", describe(result)))
     value = float(result[0])
     if not math.isfinite(value):

@@ -4,7 +4,7 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.checks import as_real, as_share, problem
+from nnfunc.checks import as_floats, as_real, as_share, problem
 from nnfunc.types import AnyArray, Array
 
 
@@ -33,10 +33,7 @@ def float_outputs(function: str, outputs: Array) -> Array:
         >>> float_outputs("mse", np.array([1]))
         array([1.])
     """
-    array: Array = outputs
-    if type(outputs) is not np.ndarray or outputs.dtype.kind != "f":
-        array = as_real(function, "outputs", outputs)
-        array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    array = as_floats(function, "outputs", outputs)
     if array.ndim == 0 or array.size == 0:
         raise ValueError(problem(function, "outputs", "hold at least one row and one column", array))
     return array

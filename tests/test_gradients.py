@@ -171,7 +171,7 @@ def test_gradient_with_a_penalty() -> None:
 
 def wrong_layer(wrong: Callable[[Params, Array, Array], tuple[Params, InputGradient]]) -> Layer:
     """Return a dense layer with another way back."""
-    right, _ = dense(3, 3), None
+    right = dense(3, 3)
 
     def layer_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
         y, _ = right[1](params, x, key)
