@@ -12,8 +12,9 @@ from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import FLOAT64, as_inputs, as_number, as_size, checked_params, problem
+from nnfunc.checks import FLOAT64, as_inputs, as_number, as_size, problem
 from nnfunc.keys import fold_in, generator
+from nnfunc.params import checked_params
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Rows
 from nnfunc.verbs import grads, loss
 

@@ -13,8 +13,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import as_real, describe, problem
-from nnfunc.types import AnyArray, Array, Params
+from nnfunc.checks import FLOAT32, FLOAT64, as_real, describe, locked, problem
+from nnfunc.types import AnyArray, Array, DType, Params
 
 
 def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
@@ -59,6 +59,50 @@ def sealed(arrays: dict[str, Array]) -> MappingProxyType[str, Array]:
     for array in arrays.values():
         array.setflags(write=False)
     return MappingProxyType(arrays)
+
+
+def checked_params(function: str, params: Params) -> tuple[Params, DType]:
+    """Return params whose arrays are all locked and of one dtype, with that dtype.
+
+    What the library made passes through untouched; a user's own dict is
+    viewed through a new one, its lists converted.
+
+    Raises:
+        TypeError: not a mapping, or arrays that are not all float32 or all float64.
+
+    Example:
+        >>> checked_params("forward", {"W": np.zeros(3)})[1]
+        dtype('float64')
+    """
+    dtype: DType | None = None
+    try:
+        for array in params.values():
+            if type(array) is not np.ndarray or array.flags.writeable:
+                break
+            if array.dtype is not dtype:
+                if dtype is not None or array.dtype not in (FLOAT32, FLOAT64):
+                    break
+                dtype = array.dtype
+        else:
+            return params, dtype or FLOAT32
+    except AttributeError:
+        pass
+    return _converted_params(function, params)
+
+
+def _converted_params(function: str, params: Params) -> tuple[Params, DType]:
+    if not hasattr(params, "items"):
+        raise TypeError(problem(function, "params", "be a mapping of names to arrays", describe(params)))
+    arrays = {name: as_real(function, name, value) for name, value in params.items()}
+    dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
+    for name, array in arrays.items():
+        if isinstance(params[name], np.ndarray) and array.dtype not in (FLOAT32, FLOAT64):
+            raise TypeError(problem(function, name, "be a float32 or float64 array", array))
+    if len(dtypes) > 1:
+        kinds = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
+        raise TypeError(problem(function, "params", "share one dtype", kinds))
+    dtype = dtypes.pop()
+    return {name: locked(array.astype(dtype, copy=False)) for name, array in arrays.items()}, dtype
 
 
 def _restored(values: dict[str, AnyArray], frozen: bool) -> MappingProxyType[str, AnyArray]:

@@ -13,14 +13,13 @@ from nnfunc.checks import (
     as_real,
     as_targets,
     check_callable,
-    checked_params,
     describe,
     locked,
     owned,
     problem,
 )
 from nnfunc.fusion import on_logits
-from nnfunc.params import sealed
+from nnfunc.params import checked_params, sealed
 from nnfunc.pieces import check_pair, checked_grads, checked_output
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Pullback
 

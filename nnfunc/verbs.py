@@ -12,8 +12,8 @@ from typing import SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, checked_params, locked, owned, problem
-from nnfunc.params import freeze, sealed
+from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, locked, owned, problem
+from nnfunc.params import checked_params, freeze, sealed
 from nnfunc.passes import (
     loss_pass,
     penalty_pass,
