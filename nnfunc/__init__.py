@@ -10,20 +10,12 @@ There are four kinds of value: arrays, params (an immutable flat mapping of
 arrays), keys (randomness as a value) and layers (pairs of pure functions).
 """
 
-from nnfunc.activations import (
-    elu,
-    gelu,
-    leaky_relu,
-    log_softmax,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
+from nnfunc.activations import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
+from nnfunc.calibration import calibrate
+from nnfunc.clipping import clip_by_global_norm, clip_by_value, global_norm
 from nnfunc.combinators import chain, mlp, residual
 from nnfunc.data import batches, class_weight, fit_scaler, one_hot, split_rows, standardize
+from nnfunc.dropout import dropout
 from nnfunc.gradcheck import GradCheck, check_grads
 from nnfunc.initializers import (
     constant,
@@ -35,6 +27,7 @@ from nnfunc.initializers import (
     normal,
     zeros,
 )
+from nnfunc.joined_schedules import cosine_onecycle_schedule, join_schedules, warmup_cosine_decay_schedule
 from nnfunc.keys import fold_in, generator, split
 from nnfunc.layers import activation, dense
 from nnfunc.losses import (
@@ -47,22 +40,40 @@ from nnfunc.losses import (
     softmax_cross_entropy,
 )
 from nnfunc.metrics import accuracy
+from nnfunc.monitors import early_stopping, reduce_on_plateau
+from nnfunc.norms import batch_norm, layer_norm
+from nnfunc.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
 from nnfunc.params import freeze
+from nnfunc.penalties import l1, l2
+from nnfunc.schedules import (
+    constant_schedule,
+    cosine_decay_schedule,
+    exponential_decay,
+    linear_schedule,
+    piecewise_constant_schedule,
+    polynomial_schedule,
+)
 from nnfunc.types import (
     Activation,
     AnyArray,
     Array,
     DType,
     ElementwiseFn,
+    GradTransform,
     Initializer,
     InputGradient,
     Key,
     Layer,
     LossFn,
+    Metric,
+    Monitor,
+    Optimizer,
     Params,
     Penalty,
     Pullback,
     Rows,
+    Schedule,
+    State,
 )
 from nnfunc.verbs import forward, grads, init, loss, sgd_step, value_and_grads, vjp
 
@@ -75,32 +86,52 @@ __all__ = [
     "DType",
     "ElementwiseFn",
     "GradCheck",
+    "GradTransform",
     "Initializer",
     "InputGradient",
     "Key",
     "Layer",
     "LossFn",
+    "Metric",
+    "Monitor",
+    "Optimizer",
     "Params",
     "Penalty",
     "Pullback",
     "Rows",
+    "Schedule",
+    "State",
     "accuracy",
     "activation",
+    "adagrad",
+    "adam",
+    "adamw",
+    "batch_norm",
     "batches",
     "binary_cross_entropy",
+    "calibrate",
     "chain",
     "check_grads",
     "class_weight",
+    "clip_by_global_norm",
+    "clip_by_value",
     "constant",
+    "constant_schedule",
+    "cosine_decay_schedule",
+    "cosine_onecycle_schedule",
     "cross_entropy",
     "dense",
+    "dropout",
+    "early_stopping",
     "elu",
+    "exponential_decay",
     "fit_scaler",
     "fold_in",
     "forward",
     "freeze",
     "gelu",
     "generator",
+    "global_norm",
     "glorot_normal",
     "glorot_uniform",
     "grads",
@@ -108,17 +139,28 @@ __all__ = [
     "he_uniform",
     "huber",
     "init",
+    "join_schedules",
+    "l1",
+    "l2",
+    "layer_norm",
     "leaky_relu",
     "lecun_normal",
+    "linear_schedule",
     "log_softmax",
     "loss",
     "mae",
     "mlp",
+    "momentum",
     "mse",
     "normal",
     "one_hot",
+    "piecewise_constant_schedule",
+    "polynomial_schedule",
+    "reduce_on_plateau",
     "relu",
     "residual",
+    "rmsprop",
+    "sgd",
     "sgd_step",
     "sigmoid",
     "sigmoid_cross_entropy",
@@ -132,5 +174,6 @@ __all__ = [
     "tanh",
     "value_and_grads",
     "vjp",
+    "warmup_cosine_decay_schedule",
     "zeros",
 ]

@@ -262,3 +262,18 @@ def owned(array: Array) -> Array:
     """
     flags = array.flags
     return array if flags.owndata and flags.writeable else array.copy()
+
+
+def lasting(array: AnyArray) -> AnyArray:
+    """Return the array itself if it can never change, else a copy.
+
+    Example:
+        >>> a = np.zeros(2)
+        >>> lasting(a) is a
+        False
+        >>> a.setflags(write=False)
+        >>> lasting(a) is a
+        True
+    """
+    flags = array.flags
+    return array if flags.owndata and not flags.writeable else array.copy()

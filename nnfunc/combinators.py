@@ -147,19 +147,17 @@ def chain_parts(layer: Layer) -> tuple[tuple[str, Layer], ...]:
     return tuple(zip(names, zip(inits, forwards, strict=True), strict=True))
 
 
-def with_last(layer: Layer, last: ForwardFn) -> Layer:
-    """Return a chain with another forward for its last layer; all names stay.
+def with_forwards(layer: Layer, forwards: Sequence[ForwardFn]) -> Layer:
+    """Return a chain with other forwards for its layers; all names stay.
 
     Example:
         >>> net = chain(a=dense(1, 1, relu))
-        >>> linear = with_last(net, dense(1, 1)[1])
+        >>> linear = with_forwards(net, [dense(1, 1)[1]])
         >>> linear[1]({"a/W": -np.eye(1), "a/b": np.zeros(1)}, np.eye(1), None)[0]
         array([[-1.]])
     """
-    init, forward = layer
-    assert isinstance(forward, partial), "only a chain has a last layer"
-    names, forwards = forward.args
-    return init, partial(_chain_forward, names, (*forwards[:-1], last))
+    names = tuple(name for name, _ in chain_parts(layer))
+    return layer[0], partial(_chain_forward, names, tuple(forwards))
 
 
 def inner_of_residual(layer: Layer) -> Layer | None:

@@ -9,7 +9,7 @@ a probability that has rounded to 0 is lost. Likewise sigmoid and
 from functools import partial
 
 from nnfunc.activations import sigmoid, softmax
-from nnfunc.combinators import chain_parts, with_last
+from nnfunc.combinators import chain_parts, with_forwards
 from nnfunc.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.losses import binary_cross_entropy, cross_entropy, sigmoid_cross_entropy, softmax_cross_entropy
 from nnfunc.types import ElementwiseFn, Layer, LossFn
@@ -56,9 +56,9 @@ def without_final(net: Layer, f: ElementwiseFn) -> Layer | None:
     init, forward = net
     parts = chain_parts(net)
     if parts:
-        *_, (_, last) = parts
+        *others, last = (layer for _, layer in parts)
         bare = without_final(last, f)
-        return None if bare is None else with_last(net, bare[1])
+        return None if bare is None else with_forwards(net, [*(layer[1] for layer in others), bare[1]])
     if isinstance(forward, partial):
         if forward.func is dense_forward:
             n_in, n_out, rule = forward.args

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.blame import explain
+from nnfunc.calibration import check_needs_no_key
 from nnfunc.checks import (
     FLOAT64,
     as_inputs,
@@ -154,6 +155,8 @@ def value_and_grads_pass(
         >>> value_and_grads_pass("grads", dense(1, 1), mse, params, [[1.0]], [[0.0]], None, None, None)[0]
         1.0
     """
+    if key is None:
+        check_needs_no_key(function, net)
     with np.errstate(all="ignore"):
         held, inputs = prepared(function, net, params, x)
         value, dy, pullback = loss_pass(function, net, loss_fn, held, inputs, y, weight, key)

@@ -6,7 +6,7 @@ else here names the functions that take and return them.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, SupportsFloat, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +55,23 @@ LossFn: TypeAlias = Callable[[Array, AnyArray], tuple[Array, Array]]
 
 Penalty: TypeAlias = Callable[[Params], tuple[float, Params]]
 """``penalty(params) -> (value, grads)``."""
+
+State: TypeAlias = Mapping[str, AnyArray]
+"""A flat mapping of arrays, counts among them: of an optimiser, a monitor or a whole training run."""
+
+OptimizerStep: TypeAlias = Callable[[Params, Params, State, SupportsFloat], tuple[Params, State]]
+
+Optimizer: TypeAlias = tuple[Callable[[Params], State], OptimizerStep]
+"""``(init, step)``: ``init(params) -> state`` and ``step(params, grads, state, lr) -> (params, state)``."""
+
+Schedule: TypeAlias = Callable[[int], float]
+"""``step -> value``; step 0 is the first update."""
+
+GradTransform: TypeAlias = Callable[[Params], Params]
+"""``grads -> grads``, applied before the optimiser; clipping, say."""
+
+Monitor: TypeAlias = tuple[Callable[[], State], Callable[[State, SupportsFloat], State]]
+"""``(init, update)``: ``init() -> state`` and ``update(state, metric) -> state``."""
+
+Metric: TypeAlias = Callable[[Array, AnyArray], float]
+"""``metric(outputs, targets) -> value``."""

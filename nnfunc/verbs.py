@@ -12,7 +12,7 @@ from typing import SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, locked, owned, problem
+from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, lasting, locked, owned, problem
 from nnfunc.params import checked_params, freeze, sealed
 from nnfunc.passes import (
     loss_pass,
@@ -111,7 +111,7 @@ def vjp(
     held, inputs = prepared("vjp", net, params, x)
     # The pullback may run long after the caller has changed x, or a dict of arrays of his own.
     inputs = locked(inputs.copy())
-    held = {name: array if array.flags.owndata else locked(array.copy()) for name, array in held.items()}
+    held = {name: locked(lasting(array)) for name, array in held.items()}
     with np.errstate(all="ignore"):
         y, layer_pullback = run("vjp", net, held, inputs, key)
 
@@ -256,7 +256,7 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
         for name, array in params.items():
             gradient = grads.get(name)
             if gradient is None:
-                stepped[name] = array if array.flags.owndata else array.copy()
+                stepped[name] = lasting(array)
                 continue
             if gradient.shape != array.shape:
                 raise ValueError(problem("sgd_step", f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))

@@ -18,25 +18,43 @@ from nnfunc import (
     Key,
     Layer,
     LossFn,
+    Monitor,
+    Optimizer,
     Params,
     Pullback,
+    Schedule,
+    State,
     accuracy,
     activation,
+    adagrad,
+    adam,
+    adamw,
+    batch_norm,
     batches,
     binary_cross_entropy,
+    calibrate,
     chain,
     check_grads,
     class_weight,
+    clip_by_global_norm,
+    clip_by_value,
     constant,
+    constant_schedule,
+    cosine_decay_schedule,
+    cosine_onecycle_schedule,
     cross_entropy,
     dense,
+    dropout,
+    early_stopping,
     elu,
+    exponential_decay,
     fit_scaler,
     fold_in,
     forward,
     freeze,
     gelu,
     generator,
+    global_norm,
     glorot_normal,
     glorot_uniform,
     grads,
@@ -44,17 +62,28 @@ from nnfunc import (
     he_uniform,
     huber,
     init,
+    join_schedules,
+    l1,
+    l2,
+    layer_norm,
     leaky_relu,
     lecun_normal,
+    linear_schedule,
     log_softmax,
     loss,
     mae,
     mlp,
+    momentum,
     mse,
     normal,
     one_hot,
+    piecewise_constant_schedule,
+    polynomial_schedule,
+    reduce_on_plateau,
     relu,
     residual,
+    rmsprop,
+    sgd,
     sgd_step,
     sigmoid,
     sigmoid_cross_entropy,
@@ -68,6 +97,7 @@ from nnfunc import (
     tanh,
     value_and_grads,
     vjp,
+    warmup_cosine_decay_schedule,
     zeros,
 )
 from tests.numeric import same_bits
@@ -94,7 +124,27 @@ def _vjp() -> object:
     return y, g, dx()
 
 
+def _trained(net: Layer) -> tuple[float, Params]:
+    return value_and_grads(net, mse, calibrate(net, init(net, 0), X), X, X, key=4)
+
+
+def _steps(optimizer: Optimizer) -> tuple[Params, State]:
+    opt_init, step = optimizer
+    params, state = step(PARAMS, PARAMS, opt_init(PARAMS), 0.1)
+    return step(params, PARAMS, state, np.float64(0.1))
+
+
+def _values(schedule: Schedule) -> tuple[float, ...]:
+    return tuple(schedule(step) for step in range(8))
+
+
+def _watched(monitor: Monitor) -> State:
+    monitor_init, update = monitor
+    return update(update(monitor_init(), 1.0), 2.0)
+
+
 ACTIVATIONS = [relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, softplus, silu, gelu]
+OPTIMIZERS = [sgd, momentum, rmsprop, adagrad, adam, adamw]
 INITIALIZERS = [glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, zeros]
 
 # A call of every public function, on arguments that are checked not to change.
@@ -122,6 +172,27 @@ CALLS: dict[str, Callable[[], object]] = {
     "value_and_grads": lambda: value_and_grads(NET, softmax_cross_entropy, PARAMS, X, Y),
     "vjp": _vjp,
     "sgd_step": lambda: sgd_step(PARAMS, PARAMS, 0.1),
+    **{f.__name__: partial(lambda f: _steps(f()), f) for f in OPTIMIZERS},
+    "l1": lambda: l1(0.1)(PARAMS),
+    "l2": lambda: l2(0.1)(PARAMS),
+    "global_norm": lambda: global_norm(PARAMS),
+    "clip_by_value": lambda: clip_by_value(PARAMS, 0.1),
+    "clip_by_global_norm": lambda: clip_by_global_norm(PARAMS, 0.1),
+    "dropout": lambda: _trained(chain(dense(3, 3), dropout(0.5))),
+    "layer_norm": lambda: _trained(chain(dense(3, 3), layer_norm(3))),
+    "batch_norm": lambda: _trained(chain(dense(3, 3), batch_norm(3))),
+    "calibrate": lambda: calibrate(batch_norm(3), init(batch_norm(3), 0), X),
+    "constant_schedule": lambda: _values(constant_schedule(1)),
+    "linear_schedule": lambda: _values(linear_schedule(1, 0, 4, 2)),
+    "polynomial_schedule": lambda: _values(polynomial_schedule(1, 0, 3, 4)),
+    "exponential_decay": lambda: _values(exponential_decay(1, 2, 0.5)),
+    "piecewise_constant_schedule": lambda: _values(piecewise_constant_schedule(1, {3: 0.1})),
+    "cosine_decay_schedule": lambda: _values(cosine_decay_schedule(1, 5)),
+    "join_schedules": lambda: _values(join_schedules([constant_schedule(1), constant_schedule(2)], [3])),
+    "warmup_cosine_decay_schedule": lambda: _values(warmup_cosine_decay_schedule(0, 1, 2, 6)),
+    "cosine_onecycle_schedule": lambda: _values(cosine_onecycle_schedule(6, 1, 0.4)),
+    "early_stopping": lambda: _watched(early_stopping()),
+    "reduce_on_plateau": lambda: _watched(reduce_on_plateau()),
     "freeze": lambda: freeze({"x": X}),
     "fold_in": lambda: fold_in(1, 2),
     "split": lambda: split(1, 2),

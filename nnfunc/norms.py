@@ -1,0 +1,178 @@
+"""Normalisation: layer norm over the columns of each row, batch norm over the rows of each column.
+
+Both compute xhat = (x - mean) / sqrt(var + eps) and y = gamma * xhat + beta.
+The variance is the mean of the squared differences from the mean (two passes),
+never E[x^2] - E[x]^2, which loses all its digits when the mean is large.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import SupportsFloat, SupportsIndex
+
+import numpy as np
+
+from nnfunc.checks import as_number, as_size, describe, problem
+from nnfunc.types import Array, DType, InputGradient, Key, Layer, Params, Pullback
+
+_NormForward = Callable[[int, float, Params, Array, Key | None], tuple[Array, Pullback]]
+
+
+def layer_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
+    """Return the layer that gives each row mean 0 and variance 1, then gamma * xhat + beta.
+
+    Rows do not touch each other, so training and inference are the same.
+
+    Args:
+        n: columns of `x`, at least 1.
+        eps: added to the variance, above 0.
+
+    Shapes:
+        x and y (rows, n), gamma and beta (n,).
+
+    Gradients:
+        With g = gamma * dy: dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps),
+        means over the columns.
+
+    Raises:
+        TypeError, ValueError: `n` or `eps` is out of range; in use, a shape that does not fit.
+
+    Example:
+        >>> init, forward = layer_norm(2)
+        >>> y, _ = forward(init(0, np.dtype(np.float64)), np.array([[1.0, 3.0], [10.0, 10.0]]), None)
+        >>> y.round(3)
+        array([[-1.,  1.],
+               [ 0.,  0.]])
+
+    Reference:
+        Ba, Kiros & Hinton (2016); eps as in PyTorch.
+    """
+    return _norm("layer_norm", layer_norm_forward, n, eps)
+
+
+def batch_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
+    """Return the layer that gives each column mean 0 and variance 1, then gamma * xhat + beta.
+
+    With a key, mean and variance are those of the batch. Without one they are
+    ``mean`` and ``var`` in the params, where ``calibrate(net, params, x)`` puts
+    them; there is no running average. With row weights the batch counts all
+    rows of weight above 0 alike.
+
+    Args:
+        n: columns of `x`, at least 1.
+        eps: added to the variance, above 0.
+
+    Shapes:
+        x and y (rows, n); gamma, beta and, once calibrated, mean and var (n,).
+
+    Gradients:
+        With g = gamma * dy: dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps),
+        means over the rows; without a key, dx = g / sqrt(var + eps).
+
+    Raises:
+        TypeError, ValueError: `n` or `eps` is out of range; in use, a shape
+            that does not fit, a training batch of one row, or inference before
+            `calibrate`.
+
+    Example:
+        >>> init, forward = batch_norm(2)
+        >>> y, _ = forward(init(0, np.dtype(np.float64)), np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 60.0]]), 0)
+        >>> y[0].round(4)
+        array([-1.069 , -0.9258])
+
+    Reference:
+        Ioffe & Szegedy (2015), with the population statistics of Wu & Johnson
+        (2021), "Rethinking 'Batch' in BatchNorm", section 3, in place of a running average.
+    """
+    return _norm("batch_norm", batch_norm_forward, n, eps)
+
+
+def _norm(function: str, forward: _NormForward, n: SupportsIndex, eps: SupportsFloat) -> Layer:
+    columns, small = as_size(function, "n", n), as_number(function, "eps", eps)
+    if small <= 0:
+        raise ValueError(problem(function, "eps", "be above 0", small))
+    return partial(_norm_init, columns), partial(forward, columns, small)
+
+
+def _norm_init(n: int, key: Key, dtype: DType) -> dict[str, Array]:
+    return {"gamma": np.ones(n, dtype), "beta": np.zeros(n, dtype)}
+
+
+def layer_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Compute y over the columns of each row and the way back; see `layer_norm`.
+
+    Example:
+        >>> params = {"gamma": np.ones(2), "beta": np.ones(2)}
+        >>> layer_norm_forward(2, 1e-5, params, np.array([[1.0, 3.0]]), None)[0].round(3)
+        array([[0., 2.]])
+    """
+    _check("layer_norm", n, params, x, ("gamma", "beta"))
+    return _normalised(x, params["gamma"], params["beta"], eps, axis=1)
+
+
+def batch_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Compute y over the rows of each column and the way back; see `batch_norm`.
+
+    Example:
+        >>> params = {"gamma": np.ones(1), "beta": np.zeros(1), "mean": np.ones(1), "var": np.full(1, 4.0)}
+        >>> batch_norm_forward(1, 1e-9, params, np.array([[5.0]]), None)[0].round(6)
+        array([[2.]])
+    """
+    _check("batch_norm", n, params, x, ("gamma", "beta", "mean", "var"))
+    gamma, beta = params["gamma"], params["beta"]
+    if key is not None:
+        if len(x) < 2:
+            constraint = "hold at least two rows in a training pass, whose statistics are the batch's"
+            raise ValueError(problem("batch_norm", "x", constraint, "one row"))
+        return _normalised(x, gamma, beta, eps, axis=0)
+    if not ("mean" in params and "var" in params):
+        constraint = "be in params for inference (calibrate puts it there; a training pass takes a key)"
+        raise ValueError(problem("batch_norm", "mean", constraint, f"only {describe(list(params))}"))
+    if not (params["var"] >= 0).all():
+        raise ValueError(problem("batch_norm", "var", "be at least 0", describe(params["var"].min())))
+    inverse = 1 / np.sqrt(params["var"] + eps)
+    xhat: Array = (x - params["mean"]) * inverse
+
+    def pullback(dy: Array) -> tuple[Params, InputGradient]:
+        return _parameter_grads(dy, xhat), lambda: dy * (gamma * inverse)
+
+    return xhat * gamma + beta, pullback
+
+
+def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> tuple[Array, Pullback]:
+    n = x.shape[axis]
+    xhat: Array = x - np.add.reduce(x, axis=axis, keepdims=True) / n
+    # A large mean is rounded: what is left of it after the first subtraction goes in a second.
+    xhat -= np.add.reduce(xhat, axis=axis, keepdims=True) / n
+    inverse = 1 / np.sqrt(np.add.reduce(xhat * xhat, axis=axis, keepdims=True) / n + eps)
+    xhat *= inverse
+
+    def pullback(dy: Array) -> tuple[Params, InputGradient]:
+        def dx() -> Array:
+            g: Array = dy * gamma
+            along = np.add.reduce(g * xhat, axis=axis, keepdims=True) / n
+            g -= np.add.reduce(g, axis=axis, keepdims=True) / n
+            g -= xhat * along
+            g *= inverse
+            return g
+
+        return _parameter_grads(dy, xhat), dx
+
+    return xhat * gamma + beta, pullback
+
+
+def _parameter_grads(dy: Array, xhat: Array) -> Params:
+    return {"gamma": np.add.reduce(dy * xhat, axis=0), "beta": np.add.reduce(dy, axis=0)}
+
+
+def _check(function: str, n: int, params: Params, x: Array, names: tuple[str, ...]) -> None:
+    if x.ndim != 2 or x.shape[1] != n:
+        hint = "; one row is x[None, :]" if x.ndim == 1 else ""
+        raise ValueError(problem(function, "x", f"have shape (rows, {n}){hint}", x.shape))
+    for name in ("gamma", "beta"):
+        if name not in params:
+            raise ValueError(problem(function, name, "be in params", f"only {describe(sorted(params))}"))
+    for name, array in params.items():
+        if name not in names:
+            raise ValueError(problem(function, name, f"not be in params, which are {', '.join(names)}", array))
+        if array.shape != (n,):
+            raise ValueError(problem(function, name, f"have shape ({n},)", array.shape))

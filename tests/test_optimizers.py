@@ -1,0 +1,249 @@
+"""Optimisers and clipping: values of PyTorch and optax, descent, independence of names, misuse."""
+
+import math
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from nnfunc import (
+    Array,
+    Optimizer,
+    Params,
+    State,
+    adagrad,
+    adam,
+    adamw,
+    chain,
+    clip_by_global_norm,
+    clip_by_value,
+    dense,
+    freeze,
+    global_norm,
+    init,
+    loss,
+    momentum,
+    mse,
+    rmsprop,
+    sgd,
+    tanh,
+    value_and_grads,
+)
+from tests.numeric import same_bits
+
+# From p = [1, -2] with gradient p^3, five steps, in float64.
+GOLDEN: dict[str, tuple[Optimizer, float, list[float]]] = {
+    "sgd": (sgd(), 0.01, [0.95282989623658, -1.67732758993228]),
+    "momentum": (momentum(0.9), 0.01, [0.87717611800539, -1.17348738840974]),
+    "nesterov": (momentum(0.9, nesterov=True), 0.01, [0.84988577697053, -1.08401615446755]),
+    "adam": (adam(), 0.1, [0.53392238230364, -1.51196636220827]),
+    "adamw": (adamw(weight_decay=0.01), 0.1, [0.53037893062298, -1.50331211168148]),
+    "rmsprop, eps inside": (rmsprop(eps_in_sqrt=True), 0.1, [0.43382177961056, -1.22353987087463]),
+    "rmsprop, centred": (rmsprop(centered=True), 0.1, [0.41488682925074, -1.16443566018861]),
+    "rmsprop, momentum": (rmsprop(beta=0.9), 0.01, [0.71529137973044, -1.70324984365177]),
+    "adagrad": (adagrad(), 0.1, [0.73403609598066, -1.70562804688406]),
+    "adagrad, optax": (adagrad(0.1, 1e-7, eps_in_sqrt=True), 0.1, [0.74094153005125, -1.70575628843594]),
+}
+
+
+def run(optimizer: Optimizer, params: Params, gradient: Callable[[Params], Params], lr: float, steps: int) -> Params:
+    opt_init, step = optimizer
+    state = opt_init(params)
+    for _ in range(steps):
+        params, state = step(params, gradient(params), state, lr)
+    return params
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_values_of_pytorch_and_optax(name: str) -> None:
+    optimizer, lr, expected = GOLDEN[name]
+    params = run(optimizer, {"W": np.array([1.0, -2.0])}, lambda p: {"W": p["W"] ** 3}, lr, 5)
+    assert params["W"].tolist() == pytest.approx(expected, abs=1e-13)
+
+
+def test_l2_in_the_gradient_is_not_weight_decay() -> None:
+    # PyTorch's SGD and Adam with a coupled weight_decay of 0.1
+    for optimizer, lr, expected in (
+        (sgd(), 0.01, [0.94820775898346, -1.66972938705916]),
+        (adam(), 0.1, [0.53037304910359, -1.51165912833912]),
+    ):
+        params = run(optimizer, {"W": np.array([1.0, -2.0])}, lambda p: {"W": p["W"] ** 3 + 0.1 * p["W"]}, lr, 5)
+        assert params["W"].tolist() == pytest.approx(expected, abs=1e-13)
+
+
+# Descent: every optimiser on three problems, with a learning rate that suits it.
+NET = chain(hidden=dense(2, 8, tanh), out=dense(8, 1))
+X = np.random.default_rng(0).uniform(-1, 1, (64, 2))
+Y = np.sin(3 * X[:, :1]) * X[:, 1:]
+OPTIMIZERS: dict[str, tuple[Optimizer, float, float, float]] = {  # with rates for: quadratic, Rosenbrock, network
+    "sgd": (sgd(), 0.1, 1e-3, 0.3),
+    "momentum": (momentum(), 0.03, 3e-4, 0.1),
+    "nesterov": (momentum(nesterov=True), 0.03, 3e-4, 0.1),
+    "rmsprop": (rmsprop(), 0.01, 1e-3, 0.01),
+    "rmsprop, centred": (rmsprop(centered=True), 0.003, 3e-4, 0.003),
+    "rmsprop, momentum": (rmsprop(beta=0.9), 0.001, 3e-4, 0.003),
+    "adagrad": (adagrad(), 0.5, 0.3, 0.2),
+    "adam": (adam(), 0.05, 0.01, 0.03),
+    "adamw": (adamw(weight_decay=1e-4), 0.05, 0.01, 0.03),
+}
+
+
+def quadratic(p: Params) -> tuple[float, Params]:
+    curvature = np.array([1.0, 10.0])
+    return 0.5 * float(curvature @ p["W"] ** 2), {"W": curvature * p["W"]}
+
+
+def rosenbrock(p: Params) -> tuple[float, Params]:
+    (a, b) = p["W"]
+    value = (1 - a) ** 2 + 100 * (b - a * a) ** 2
+    return float(value), {"W": np.array([-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)])}
+
+
+def network(p: Params) -> tuple[float, Params]:
+    return value_and_grads(NET, mse, p, X, Y)
+
+
+PROBLEMS: dict[str, tuple[Callable[[Params], tuple[float, Params]], Params, int, float]] = {
+    "quadratic": (quadratic, {"W": np.array([3.0, -2.0])}, 500, 1e-3),
+    "rosenbrock": (rosenbrock, {"W": np.array([-1.2, 1.0])}, 8000, 0.05),
+    "network": (network, init(NET, 0, np.float64), 800, 0.2),
+}
+
+
+def descent(optimizer: Optimizer, problem: str, lr: float) -> float:
+    f, start, steps, _ = PROBLEMS[problem]
+    return f(run(optimizer, start, lambda p: f(p)[1], lr, steps))[0] / f(start)[0]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_descends(name: str, problem: str) -> None:
+    optimizer, *rates = OPTIMIZERS[name]
+    assert descent(optimizer, problem, rates[list(PROBLEMS).index(problem)]) < PROBLEMS[problem][3]
+
+
+def test_the_descent_test_can_fail() -> None:
+    opt_init, step = sgd()
+
+    def uphill(params: Params, grads: Params, state: State, lr: object) -> tuple[Params, State]:
+        return step(params, {name: -g for name, g in grads.items()}, state, 0.01)
+
+    for problem in ("quadratic", "network"):
+        assert descent((opt_init, uphill), problem, 0.01) > 1
+    assert descent(sgd(), "rosenbrock", 1e-6) > PROBLEMS["rosenbrock"][3]
+
+
+# Laws
+
+P = freeze({"W": np.array([[1.0, -2.0]], np.float32), "b": np.array([0.5], np.float32)})
+G = freeze({"W": np.array([[0.3, 4.0]], np.float32), "b": np.array([-2.0], np.float32)})
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_parameter_is_stepped_by_itself(name: str) -> None:
+    opt_init, step = OPTIMIZERS[name][0]
+    both, state = P, opt_init(P)
+    alone, backwards = freeze({"W": P["W"]}), freeze({"b": P["b"], "W": P["W"]})
+    own, turned = opt_init(alone), opt_init(backwards)
+    for _ in range(3):
+        both, state = step(both, G, state, 0.1)
+        alone, own = step(alone, {"W": G["W"]}, own, 0.1)
+        backwards, turned = step(backwards, G, turned, 0.1)
+    assert same_bits(both["W"], alone["W"])
+    assert list(backwards) == ["b", "W"]
+    assert all(same_bits(both[n], backwards[n]) for n in both)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_name_without_gradient_passes_through_with_its_state(name: str) -> None:
+    opt_init, step = OPTIMIZERS[name][0]
+    params, state = step(P, G, opt_init(P), 0.1)
+    later, after = step(params, {"W": G["W"]}, state, 0.1)
+    assert same_bits(later["b"], params["b"])
+    assert list(later) == list(params)
+    assert all(same_bits(after[n], state[n]) for n in state if n.endswith("/b"))
+    # taken up again, it goes on as if nothing had happened between
+    straight, _ = step(params, G, state, 0.1)
+    assert same_bits(step(later, {"b": G["b"]}, after, 0.1)[0]["b"], straight["b"])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_results_are_frozen_and_of_one_dtype(name: str) -> None:
+    opt_init, step = OPTIMIZERS[name][0]
+    mine = {n: a.copy() for n, a in P.items()}
+    params, state = step(mine, G, {n: a.copy() for n, a in opt_init(mine).items()}, np.float64(0.1))
+    assert all(a.flags.writeable for a in mine.values())
+    for array in (*params.values(), *state.values()):
+        assert not array.flags.writeable
+        assert array.dtype in (np.float32, np.int64)
+    again = step(params, G, pickle.loads(pickle.dumps(state)), 0.1)
+    assert same_bits(again, step(params, G, state, 0.1))
+
+
+def test_a_user_made_state_is_neither_locked_nor_shared() -> None:
+    opt_init, step = adam()
+    mine = {n: a.copy() for n, a in opt_init(P).items()}
+    _, state = step(P, {"W": G["W"]}, mine, 0.1)
+    assert all(a.flags.writeable for a in mine.values())
+    assert not any(np.may_share_memory(state[n], mine[n]) for n in mine)
+
+
+def test_algebra() -> None:
+    for plain, special in ((sgd(), momentum(0.0)), (sgd(), momentum(0.0, nesterov=True)), (adam(), adamw(weight_decay=0))):
+        a, b = (run(o, P, lambda p: {n: v * v for n, v in p.items()}, 0.1, 4) for o in (plain, special))
+        assert same_bits(a, b)
+
+
+def test_biases_do_not_decay() -> None:
+    zero = {n: np.zeros_like(a) for n, a in P.items()}
+    params = run(adamw(weight_decay=0.5), P, lambda p: zero, 0.1, 1)
+    assert params["b"].tolist() == P["b"].tolist()
+    assert np.allclose(params["W"], P["W"] * 0.95)
+
+
+# Clipping
+
+
+def test_global_norm_by_hand() -> None:
+    assert global_norm({"a": np.array([3.0]), "b": np.array([[4.0, 0.0]])}) == 5
+    assert global_norm({"a": np.zeros(3)}) == 0
+    assert global_norm({}) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", ["largest", "large", "one", "tiny", "smallest"])
+def test_clipping_holds_at_every_size(dtype: type, size: str) -> None:
+    info = np.finfo(dtype)
+    sizes = {"largest": info.max, "large": info.max / 4, "one": 1, "tiny": info.tiny, "smallest": info.smallest_subnormal}
+    value = float(dtype(sizes[size]))
+    g: dict[str, Array] = {"a": np.full((3, 3), value, dtype), "b": np.full(7, value, dtype)}
+    if value < 1e307:
+        assert global_norm(g) == pytest.approx(4 * value, rel=1e-6)
+    clipped = clip_by_global_norm(g, 1.0)
+    expected = min(0.25, value)
+    assert all(np.allclose(a, expected, rtol=1e-5, atol=0) and a.dtype == dtype for a in clipped.values())
+    assert global_norm(clip_by_global_norm(g, 0.5)) <= 0.5 * (1 + 1e-6)
+    assert all(float(a.max()) == min(1.0, value) for a in clip_by_value(g, 1.0).values())
+
+
+def test_clipping_keeps_the_direction_and_leaves_small_gradients_alone() -> None:
+    clipped = clip_by_global_norm(G, 0.1)
+    assert global_norm(clipped) == pytest.approx(0.1, rel=1e-6)
+    ratio = [float(r) for n in G for r in (clipped[n] / G[n]).ravel()]
+    assert max(ratio) == pytest.approx(min(ratio), rel=1e-6)
+    assert same_bits(dict(clip_by_global_norm(G, 100.0)), dict(G))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_clipping_does_not_hide_what_is_not_finite(value: float) -> None:
+    g = {"a": np.ones(2), "b": np.array([1.0, value])}
+    for call in (lambda: clip_by_global_norm(g, 1.0), lambda: clip_by_value(g, 1.0), lambda: global_norm(g)):
+        with pytest.raises(FloatingPointError, match=r"grads\['b'\] must be finite, got -?(nan|inf) at \[1\] \(1 of 2 values\)"):
+            call()
+
+
+def test_loss_descends_with_what_is_clipped() -> None:
+    start = init(NET, 0, np.float64)
+    params = run(sgd(), start, lambda p: clip_by_global_norm(network(p)[1], 0.1), 0.3, 200)
+    assert loss(NET, mse, params, X, Y) < 0.5 * loss(NET, mse, start, X, Y)
