@@ -15,6 +15,7 @@ from nnfunc.calibration import calibrate
 from nnfunc.clipping import clip_by_global_norm, clip_by_value, global_norm
 from nnfunc.combinators import chain, mlp, residual
 from nnfunc.data import batches, class_weight, fit_scaler, one_hot, split_rows, standardize
+from nnfunc.diagnosis import Diagnosis, diagnose
 from nnfunc.dropout import dropout
 from nnfunc.gradcheck import GradCheck, check_grads
 from nnfunc.initializers import (
@@ -27,6 +28,7 @@ from nnfunc.initializers import (
     normal,
     zeros,
 )
+from nnfunc.inspection import LayerStats, LayerSummary, activation_stats, summary, update_ratio
 from nnfunc.joined_schedules import cosine_onecycle_schedule, join_schedules, warmup_cosine_decay_schedule
 from nnfunc.keys import fold_in, generator, split
 from nnfunc.layers import activation, dense
@@ -45,6 +47,7 @@ from nnfunc.norms import batch_norm, layer_norm
 from nnfunc.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
 from nnfunc.params import freeze
 from nnfunc.penalties import l1, l2
+from nnfunc.replay import Stage
 from nnfunc.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -53,6 +56,7 @@ from nnfunc.schedules import (
     piecewise_constant_schedule,
     polynomial_schedule,
 )
+from nnfunc.tables import table
 from nnfunc.types import (
     Activation,
     AnyArray,
@@ -84,6 +88,7 @@ __all__ = [
     "AnyArray",
     "Array",
     "DType",
+    "Diagnosis",
     "ElementwiseFn",
     "GradCheck",
     "GradTransform",
@@ -91,6 +96,8 @@ __all__ = [
     "InputGradient",
     "Key",
     "Layer",
+    "LayerStats",
+    "LayerSummary",
     "LossFn",
     "Metric",
     "Monitor",
@@ -100,9 +107,11 @@ __all__ = [
     "Pullback",
     "Rows",
     "Schedule",
+    "Stage",
     "State",
     "accuracy",
     "activation",
+    "activation_stats",
     "adagrad",
     "adam",
     "adamw",
@@ -121,6 +130,7 @@ __all__ = [
     "cosine_onecycle_schedule",
     "cross_entropy",
     "dense",
+    "diagnose",
     "dropout",
     "early_stopping",
     "elu",
@@ -171,7 +181,10 @@ __all__ = [
     "split",
     "split_rows",
     "standardize",
+    "summary",
+    "table",
     "tanh",
+    "update_ratio",
     "value_and_grads",
     "vjp",
     "warmup_cosine_decay_schedule",

@@ -84,7 +84,7 @@ def loss_pass(
         raise ValueError(problem(function, "y", f"have one target for each of the {len(x)} rows of x", targets))
     shares = None
     if weight is not None:
-        shares = _shares(function, weight, len(x))
+        shares = row_shares(function, weight, len(x))
         if not shares.all():  # a row of weight 0 is a row that is not there
             kept = shares > 0
             try:
@@ -106,8 +106,13 @@ def loss_pass(
     return value, dy, pullback
 
 
-def _shares(function: str, weight: ArrayLike, n: int) -> Array:
-    """Return each row's share in the mean, in float64: weights over their sum."""
+def row_shares(function: str, weight: ArrayLike, n: int) -> Array:
+    """Return each row's share in the mean, in float64: weights over their sum.
+
+    Example:
+        >>> row_shares("loss", [3, 1], 2)
+        array([0.75, 0.25])
+    """
     weights = as_real(function, "weight", weight).astype(np.float64)
     if weights.shape != (n,):
         raise ValueError(problem(function, "weight", f"have shape ({n},), one weight per row", weights.shape))

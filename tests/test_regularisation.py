@@ -186,7 +186,7 @@ def test_a_large_mean_costs_no_digits(mean: float, rows: int) -> None:
     calibrated = calibrate(net, params, x, size=100)
     assert np.allclose(calibrated["var"], wide.var(axis=0), rtol=1e-6)
     # Here the mean itself is a float32, half a unit in its last place off at most.
-    rounded = np.spacing(np.float32(mean)) / 2 / float(wide.std(axis=0).min())
+    rounded = np.spacing(np.float32(abs(mean))) / 2 / float(wide.std(axis=0).min())
     assert np.allclose(forward(net, calibrated, x), expected, atol=3e-6 + float(rounded))
     turned = np.ascontiguousarray(x.T)
     by_row = (wide.T - wide.T.mean(axis=1, keepdims=True)) / np.sqrt(wide.T.var(axis=1, keepdims=True) + 1e-5)
