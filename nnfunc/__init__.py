@@ -48,6 +48,7 @@ from nnfunc.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
 from nnfunc.params import freeze
 from nnfunc.penalties import l1, l2
 from nnfunc.replay import Stage
+from nnfunc.run_state import Report, best_params, current_params, progress_line
 from nnfunc.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -57,6 +58,7 @@ from nnfunc.schedules import (
     polynomial_schedule,
 )
 from nnfunc.tables import table
+from nnfunc.training import train
 from nnfunc.types import (
     Activation,
     AnyArray,
@@ -105,6 +107,7 @@ __all__ = [
     "Params",
     "Penalty",
     "Pullback",
+    "Report",
     "Rows",
     "Schedule",
     "Stage",
@@ -117,6 +120,7 @@ __all__ = [
     "adamw",
     "batch_norm",
     "batches",
+    "best_params",
     "binary_cross_entropy",
     "calibrate",
     "chain",
@@ -129,6 +133,7 @@ __all__ = [
     "cosine_decay_schedule",
     "cosine_onecycle_schedule",
     "cross_entropy",
+    "current_params",
     "dense",
     "diagnose",
     "dropout",
@@ -166,6 +171,7 @@ __all__ = [
     "one_hot",
     "piecewise_constant_schedule",
     "polynomial_schedule",
+    "progress_line",
     "reduce_on_plateau",
     "relu",
     "residual",
@@ -184,6 +190,7 @@ __all__ = [
     "summary",
     "table",
     "tanh",
+    "train",
     "update_ratio",
     "value_and_grads",
     "vjp",

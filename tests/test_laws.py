@@ -22,6 +22,7 @@ from nnfunc import (
     Optimizer,
     Params,
     Pullback,
+    Report,
     Schedule,
     State,
     accuracy,
@@ -32,6 +33,7 @@ from nnfunc import (
     adamw,
     batch_norm,
     batches,
+    best_params,
     binary_cross_entropy,
     calibrate,
     chain,
@@ -44,6 +46,7 @@ from nnfunc import (
     cosine_decay_schedule,
     cosine_onecycle_schedule,
     cross_entropy,
+    current_params,
     dense,
     diagnose,
     dropout,
@@ -81,6 +84,7 @@ from nnfunc import (
     one_hot,
     piecewise_constant_schedule,
     polynomial_schedule,
+    progress_line,
     reduce_on_plateau,
     relu,
     residual,
@@ -99,6 +103,7 @@ from nnfunc import (
     summary,
     table,
     tanh,
+    train,
     update_ratio,
     value_and_grads,
     vjp,
@@ -143,6 +148,11 @@ def _values(schedule: Schedule) -> tuple[float, ...]:
     return tuple(schedule(step) for step in range(8))
 
 
+def _run() -> tuple[State, ...]:
+    runs = train(NET, softmax_cross_entropy, PARAMS, X, Y, epochs=2, lr=0.1, size=2, weight=YES[:, 0] + 1, validation=(X, Y))
+    return tuple(state for state, _ in runs)
+
+
 def _watched(monitor: Monitor) -> State:
     monitor_init, update = monitor
     return update(update(monitor_init(), 1.0), 2.0)
@@ -151,6 +161,18 @@ def _watched(monitor: Monitor) -> State:
 ACTIVATIONS = [relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, softplus, silu, gelu]
 OPTIMIZERS = [sgd, momentum, rmsprop, adagrad, adam, adamw]
 INITIALIZERS = [glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, zeros]
+
+REPORT: Report = {
+    "epoch": 1,
+    "step": 2,
+    "loss": 0.5,
+    "validation_loss": None,
+    "metrics": {},
+    "lr": 0.1,
+    "grad_norm": 1.0,
+    "seconds": 1.0,
+    "rows_per_second": 5.0,
+}
 
 # A call of every public function, on arguments that are checked not to change.
 CALLS: dict[str, Callable[[], object]] = {
@@ -203,6 +225,10 @@ CALLS: dict[str, Callable[[], object]] = {
     "update_ratio": lambda: update_ratio(PARAMS, {n: 2 * a for n, a in PARAMS.items()}),
     "table": lambda: table([{"a": 1.0}]),
     "diagnose": lambda: dict(diagnose(NET, mse, PARAMS, X, Z, penalty=l2(0.1), key=1)),
+    "train": _run,
+    "current_params": lambda: current_params(_run()[-1]),
+    "best_params": lambda: best_params(_run()[-1]),
+    "progress_line": lambda: progress_line(REPORT),
     "freeze": lambda: freeze({"x": X}),
     "fold_in": lambda: fold_in(1, 2),
     "split": lambda: split(1, 2),
