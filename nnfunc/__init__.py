@@ -45,6 +45,7 @@ from nnfunc.metrics import accuracy
 from nnfunc.monitors import early_stopping, reduce_on_plateau
 from nnfunc.norms import batch_norm, layer_norm
 from nnfunc.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
+from nnfunc.overfit import OverfitCheck, overfit_check
 from nnfunc.params import freeze
 from nnfunc.penalties import l1, l2
 from nnfunc.replay import Stage
@@ -104,6 +105,7 @@ __all__ = [
     "Metric",
     "Monitor",
     "Optimizer",
+    "OverfitCheck",
     "Params",
     "Penalty",
     "Pullback",
@@ -169,6 +171,7 @@ __all__ = [
     "mse",
     "normal",
     "one_hot",
+    "overfit_check",
     "piecewise_constant_schedule",
     "polynomial_schedule",
     "progress_line",

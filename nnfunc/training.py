@@ -136,7 +136,7 @@ def train(
         (40, 80, {'W': array([[3.]]), 'b': array([2.])})
     """
     check_pair("train", "net", net)
-    data, held = training_rows(x, y, weight, params)
+    data, held = training_rows("train", x, y, weight, params)
     for name, function in (("penalty", penalty), ("transform", transform), ("monitor", monitor)):
         if function is not None:
             check_callable("train", name, function, "of one argument")

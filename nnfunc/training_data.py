@@ -14,28 +14,28 @@ Rowwise = TypedDict("Rowwise", {"x": Array, "y": AnyArray, "weight": AnyArray | 
 
 
 def training_rows(
-    x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, params: Params | State
+    function: str, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, params: Params | State
 ) -> tuple[Rowwise, Params]:
     """Return training data that fit each other, without rows of weight 0, and the params in one dtype.
 
     Example:
-        >>> rows, _ = training_rows([[1.0], [2.0]], [[1.0], [2.0]], [0, 3], {"W": np.ones((1, 1))})
+        >>> rows, _ = training_rows("train", [[1.0], [2.0]], [[1.0], [2.0]], [0, 3], {"W": np.ones((1, 1))})
         >>> rows["x"], rows["weight"]
         (array([[2.]]), array([3.]))
     """
-    held, dtype = checked_params("train", section(params, "params") if is_run_state(params) else params)
-    inputs = as_inputs("train", "x", x, dtype)
-    targets = as_targets("train", "y", y, dtype)
+    held, dtype = checked_params(function, section(params, "params") if is_run_state(params) else params)
+    inputs = as_inputs(function, "x", x, dtype)
+    targets = as_targets(function, "y", y, dtype)
     if targets.ndim == 0 or len(targets) != len(inputs):
-        raise ValueError(problem("train", "y", f"have one target for each of the {len(inputs)} rows of x", targets))
+        raise ValueError(problem(function, "y", f"have one target for each of the {len(inputs)} rows of x", targets))
     if weight is None:
         return {"x": inputs, "y": targets, "weight": None}, held
-    weights = as_real("train", "weight", weight).astype(np.float64)
+    weights = as_real(function, "weight", weight).astype(np.float64)
     if weights.shape != (len(inputs),):
-        raise ValueError(problem("train", "weight", f"have shape ({len(inputs)},), one weight per row", weights.shape))
+        raise ValueError(problem(function, "weight", f"have shape ({len(inputs)},), one weight per row", weights.shape))
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         got = f"weights from {weights.min():g} to {weights.max():g}"
-        raise ValueError(problem("train", "weight", "be finite, at least 0 and not all 0", got))
+        raise ValueError(problem(function, "weight", "be finite, at least 0 and not all 0", got))
     kept = weights > 0
     return {"x": inputs[kept], "y": targets[kept], "weight": weights[kept]}, held
 
@@ -44,7 +44,7 @@ def check_validation(validation: tuple[ArrayLike, ArrayLike], data: Rowwise) -> 
     """Return validation data, which must look like the training data.
 
     Example:
-        >>> rows, _ = training_rows([[1.0]], [[1.0]], None, {"W": np.ones((1, 1))})
+        >>> rows, _ = training_rows("train", [[1.0]], [[1.0]], None, {"W": np.ones((1, 1))})
         >>> check_validation(([[1.0, 2.0]], [[1.0]]), rows)
         Traceback (most recent call last):
         ...
