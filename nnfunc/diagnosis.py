@@ -146,7 +146,8 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) 
         return f"a broken step: the loss {name} is not the library's own, and the outputs are finite"
     if kind == "penalty":
         return "a broken penalty, or params too large for it"
-    if kind == "gradient" and _is_custom(net, name.removeprefix("input of ").rpartition("/")[0]):
+    is_input = name.startswith("input of ")
+    if kind == "gradient" and _is_custom(net, name[9:] if is_input else name.rpartition("/")[0]):
         return f"a broken step: the way back of a layer that is not the library's own made the gradient of {name}"
     return _scale_of_columns(x) or _scale_of_params(params)
 

@@ -14,7 +14,7 @@ from nnfunc.dropout import dropout_forward
 from nnfunc.layers import activation_forward, dense_forward, product
 from nnfunc.norms import batch_norm_forward, layer_norm_forward
 from nnfunc.params import checked_params
-from nnfunc.passes import prepared, run, unknown_name
+from nnfunc.passes import prepared, run
 from nnfunc.pieces import check_pair
 from nnfunc.replay import label
 from nnfunc.types import Array, ElementwiseFn, Key, Layer, Params, Pullback
@@ -204,7 +204,10 @@ def update_ratio(before: Params, after: Params) -> dict[str, float]:
     old, _ = checked_params("update_ratio", before)
     new, _ = checked_params("update_ratio", after)
     if old.keys() != new.keys():
-        raise ValueError(unknown_name("update_ratio", "after", {**old, **new}, old if len(old) < len(new) else new))
+        raise ValueError(problem("update_ratio", "after", f"have the names of before ({', '.join(old)})", list(new)))
+    for name, array in old.items():
+        if new[name].shape != array.shape:
+            raise ValueError(problem("update_ratio", f"after[{name!r}]", f"have shape {array.shape}", new[name].shape))
     return {name: _ratio(array, new[name]) for name, array in old.items()}
 
 

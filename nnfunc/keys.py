@@ -18,8 +18,13 @@ _ROOT_BITS = 128
 _STEP_BITS = 32
 
 
-def _path(function: str, key: Key) -> tuple[int, ...]:
-    """Return a key as a tuple of ints in range."""
+def key_path(function: str, key: Key) -> tuple[int, ...]:
+    """Return a key as a tuple of ints in range.
+
+    Example:
+        >>> key_path("init", 7)
+        (7,)
+    """
     steps = key if isinstance(key, tuple) else (key,)
     if not steps:
         raise ValueError(problem(function, "key", "hold at least one int", key))
@@ -46,7 +51,7 @@ def fold_in(key: Key, i: SupportsIndex) -> tuple[int, ...]:
         >>> fold_in((0, 7), 1)
         (0, 7, 1)
     """
-    return _path("fold_in", (*_path("fold_in", key), as_size("fold_in", "i", i, least=0)))
+    return key_path("fold_in", (*key_path("fold_in", key), as_size("fold_in", "i", i, least=0)))
 
 
 def split(key: Key, n: SupportsIndex) -> tuple[tuple[int, ...], ...]:
@@ -59,7 +64,7 @@ def split(key: Key, n: SupportsIndex) -> tuple[tuple[int, ...], ...]:
         >>> split(5, 2)
         ((5, 0), (5, 1))
     """
-    path = _path("split", key)
+    path = key_path("split", key)
     return tuple((*path, i) for i in range(as_size("split", "n", n)))
 
 
@@ -82,5 +87,5 @@ def generator(key: Key) -> "np.random.Generator":  # quoted, as evaluating it wo
         NumPy's SeedSequence with a spawn key (O'Neill's seed_seq hash, 2015);
         a root and a path are kept apart there, so ``3`` and ``(3, 0)`` differ.
     """
-    root, *steps = _path("generator", key)
+    root, *steps = key_path("generator", key)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(root, spawn_key=steps)))

@@ -128,7 +128,7 @@ def batch_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | 
         constraint = "be in params for inference (calibrate puts it there; a training pass takes a key)"
         raise ValueError(problem("batch_norm", "mean", constraint, f"only {describe(list(params))}"))
     if not (params["var"] >= 0).all():
-        raise ValueError(problem("batch_norm", "var", "be at least 0", describe(params["var"].min())))
+        raise ValueError(problem("batch_norm", "var", "be at least 0", float(params["var"].min())))
     inverse = 1 / np.sqrt(params["var"] + eps)
     xhat: Array = (x - params["mean"]) * inverse
 

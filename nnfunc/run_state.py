@@ -11,7 +11,7 @@ from typing import TypedDict
 import numpy as np
 
 from nnfunc.checks import describe, lasting, problem
-from nnfunc.keys import fold_in
+from nnfunc.keys import key_path
 from nnfunc.params import sealed
 from nnfunc.types import AnyArray, Array, Key, Params, State
 
@@ -128,13 +128,13 @@ def packed(sections: Mapping[str, State]) -> State:
     return sealed({f"{name}/{short}": lasting(a) for name, values in sections.items() for short, a in values.items()})
 
 
-def key_words(key: Key) -> AnyArray:
+def key_words(function: str, key: Key) -> AnyArray:
     """Return a key as an array: four words of 32 bits for its root, one for each further step.
 
     Example:
-        >>> key_words((5, 7))
+        >>> key_words("train", (5, 7))
         array([5, 0, 0, 0, 7], dtype=uint32)
     """
-    root, *path = fold_in(key, 0)[:-1]
+    root, *path = key_path(function, key)
     words = [(root >> (_WORD_BITS * i)) % 2**_WORD_BITS for i in range(_ROOT_WORDS)]
     return np.array([*words, *path], dtype=np.uint32)

@@ -137,9 +137,12 @@ def train(
     """
     check_pair("train", "net", net)
     data, held = training_rows("train", x, y, weight, params)
+    check_callable("train", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
     for name, function in (("penalty", penalty), ("transform", transform), ("monitor", monitor)):
         if function is not None:
             check_callable("train", name, function, "of one argument")
+    for name, metric in (metrics or {}).items():
+        check_callable("train", f"metrics[{name!r}]", metric, "(outputs, targets) -> float")
     schedule = lr if callable(lr) else constant_schedule(as_number("train", "lr", lr, least=0))
     for name, pair in (("optimizer", optimizer), ("stopping", stopping), ("plateau", plateau)):
         if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2 and all(map(callable, pair))):
@@ -163,7 +166,11 @@ def train(
         "plateau": plateau,
         "monitor": monitor or _default_monitor,
     }
-    return _epochs(run, params if is_run_state(params) else _start(run, held))
+    words = key_words("train", key)
+    state = params if is_run_state(params) else _start(run, held)
+    if not np.array_equal(state["train/key"], words):
+        raise ValueError(problem("train", "key", "be that of the state, which decides the run", key))
+    return _epochs(run, state)
 
 
 def _default_monitor(report: Report) -> float:
@@ -174,13 +181,11 @@ def _start(run: _Run, params: Params) -> State:
     sections = {"params": params, "optimizer": run["optimizer"][0](params), "stopping": run["stopping"][0]()}
     if run["plateau"] is not None:
         sections["plateau"] = run["plateau"][0]()
-    counts = {"epoch": np.asarray(0), "step": np.asarray(0), "key": key_words(run["key"])}
+    counts = {"epoch": np.asarray(0), "step": np.asarray(0), "key": key_words("train", run["key"])}
     return packed({**sections, "train": counts})
 
 
 def _epochs(run: _Run, state: State) -> Iterator[tuple[State, Report]]:
-    if not np.array_equal(state["train/key"], key_words(run["key"])):
-        raise ValueError(problem("train", "key", "be that of the state", run["key"]))
     while int(state["train/epoch"]) < run["epochs"] and not section(state, "stopping")["stop"]:
         state, report = _epoch(run, state)
         yield state, report

@@ -1,7 +1,7 @@
 """Bad input meets one clear sentence: function, argument, constraint, value."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -9,33 +9,65 @@ import numpy as np
 import pytest
 
 from nnfunc import (
+    Report,
+    State,
     accuracy,
     activation,
+    activation_stats,
+    adagrad,
+    adam,
+    adamw,
+    batch_norm,
     batches,
+    best_params,
     binary_cross_entropy,
+    calibrate,
     chain,
     check_grads,
     class_weight,
+    clip_by_global_norm,
+    clip_by_value,
     constant,
+    constant_schedule,
+    cosine_decay_schedule,
+    cosine_onecycle_schedule,
     cross_entropy,
+    current_params,
     dense,
+    diagnose,
+    dropout,
+    early_stopping,
     elu,
+    exponential_decay,
     fit_scaler,
     fold_in,
     forward,
     freeze,
+    global_norm,
     glorot_uniform,
     grads,
     huber,
     init,
+    join_schedules,
+    l1,
+    l2,
+    layer_norm,
     leaky_relu,
+    linear_schedule,
     loss,
     mlp,
+    momentum,
     mse,
     normal,
     one_hot,
+    overfit_check,
+    piecewise_constant_schedule,
+    polynomial_schedule,
+    reduce_on_plateau,
     relu,
     residual,
+    rmsprop,
+    sgd,
     sgd_step,
     sigmoid,
     sigmoid_cross_entropy,
@@ -44,8 +76,13 @@ from nnfunc import (
     split,
     split_rows,
     standardize,
+    summary,
+    table,
+    train,
+    update_ratio,
     value_and_grads,
     vjp,
+    warmup_cosine_decay_schedule,
 )
 
 NET = chain(hidden=dense(4, 3, relu), out=dense(3, 2))
@@ -55,6 +92,17 @@ Y = np.array([0, 1, 1, 0, 1])
 CE = softmax_cross_entropy
 AFFINE = init(chain(a=dense(4, 4)), 0)
 MISFIT = chain(a=residual(chain(dense(4, 3), dense(2, 4))))
+
+
+BN = chain(n=batch_norm(4))
+BNP = calibrate(BN, init(BN, 0), np.eye(5, 4))
+STEADY = constant_schedule(1)
+
+
+def run(**changed: Any) -> Iterator[tuple[State, Report]]:
+    """Start a small training run with some arguments changed."""
+    own: dict[str, Any] = {"net": NET, "loss_fn": CE, "params": P, "x": X, "y": Y, "epochs": 1, "lr": 0.1}
+    return train(**{**own, **changed})
 
 
 def bad(value: object) -> Any:
@@ -285,6 +333,123 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: check_grads(NET, CE, P, X, Y, eps=0), ValueError, r"check_grads: eps must be above 0, got 0.0"),
     (lambda: check_grads(NET, CE, P, X, Y, directions=0), ValueError, r"check_grads: directions must be at least 1, got 0"),
     (lambda: check_grads(activation(relu), mse, {}, X, X), ValueError, r"check_grads: params must hold at least one .*"),
+    # regularisation
+    (lambda: l2(-1), ValueError, r"l2: rate must be finite and at least 0, got -1.0"),
+    (lambda: l1(bad("a")), TypeError, r"l1: rate must be a number, got 'a'"),
+    (lambda: dropout(1), ValueError, r"dropout: rate must lie in \[0, 1\), got 1.0"),
+    (lambda: dropout(-0.1), ValueError, r"dropout: rate must lie in \[0, 1\), got -0.1"),
+    (lambda: forward(dropout(0.1), P, X), ValueError, r"dropout: hidden/W must not be in params, which are none, got shape .*"),
+    (lambda: layer_norm(0), ValueError, r"layer_norm: n must be at least 1, got 0"),
+    (lambda: batch_norm(2, eps=0), ValueError, r"batch_norm: eps must be above 0, got 0.0"),
+    (lambda: forward(layer_norm(3), init(layer_norm(3), 0), X), ValueError, r"layer_norm: x must have shape \(rows, 3\), got \(5, 4\)"),
+    (lambda: forward(layer_norm(4), {"gamma": X[0]}, X), ValueError, r"layer_norm: beta must be in params, got only \['gamma'\]"),
+    (
+        lambda: forward(BN, init(BN, 0), X),
+        ValueError,
+        r"batch_norm: n/mean must be in params for inference \(calibrate puts it there; a training pass takes a key\), got only .*",
+    ),
+    (
+        lambda: grads(BN, mse, init(BN, 0), X[:1], X[:1], key=0),
+        ValueError,
+        r"batch_norm: n/x must hold at least two rows in a training pass, whose statistics are the batch's, got one row",
+    ),
+    (lambda: calibrate(BN, init(BN, 0), X[:1]), ValueError, r"batch_norm: n/x must hold at least two rows .*, got one row"),
+    (lambda: calibrate(BN, init(BN, 0), X[:, :3]), ValueError, r"batch_norm: n/x must have shape \(rows, 4\), got \(5, 3\)"),
+    (lambda: calibrate(BN, init(BN, 0), X * np.inf), FloatingPointError, r"batch_norm: n/the mean of x must be finite, got column 0"),
+    (lambda: calibrate(BN, init(BN, 0), X, size=0), ValueError, r"calibrate: size must be at least 1, got 0"),
+    (lambda: forward(BN, {**BNP, "n/var": -BNP["n/gamma"]}, X), ValueError, r"batch_norm: n/var must be at least 0, got -1.0"),
+    (lambda: grads(BN, mse, init(BN, 0), X, X), ValueError, r"grads: key must be given, as layer n is batch norm .*, got None"),
+    # optimisers
+    (lambda: momentum(1.0), ValueError, r"momentum: beta must lie in \[0, 1\), got 1.0"),
+    (lambda: rmsprop(decay=-1), ValueError, r"rmsprop: decay must lie in \[0, 1\), got -1.0"),
+    (lambda: adagrad(eps=0), ValueError, r"adagrad: eps must be above 0, got 0.0"),
+    (lambda: adam(b1=1.5), ValueError, r"adam: b1 must lie in \[0, 1\), got 1.5"),
+    (lambda: adamw(weight_decay=-1), ValueError, r"adamw: weight_decay must be finite and at least 0, got -1.0"),
+    (lambda: adam()[1](P, P, adam()[0](P), -1), ValueError, r"adam: lr must be finite and at least 0, got -1.0"),
+    (lambda: adam()[1](P, P, momentum()[0](P), 1), ValueError, r"adam: state must hold only t, m, v of each .*, got 'velocity/hidden/W'"),
+    (lambda: sgd()[1](P, P, adam()[0](P), 1), ValueError, r"sgd: state must be empty, as sgd remembers nothing, got 't/hidden/W'"),
+    (lambda: adam()[1](P, P, {}, 1), ValueError, r"adam: state must hold 't/hidden/W' .*, got \[\]"),
+    (lambda: adam()[1](AFFINE, AFFINE, adam()[0](P), 1), ValueError, r"adam: state must hold only .*, got 't/hidden/W'"),
+    (
+        lambda: momentum()[1](P, P, {**momentum()[0](P), "velocity/out/b": X}, 1),
+        ValueError,
+        r"momentum: state\['velocity/out/b'\] must have shape \(2,\), got float32 array of shape \(5, 4\)",
+    ),
+    (
+        lambda: momentum()[1](P, P, {**momentum()[0](P), "velocity/out/b": np.zeros(2)}, 1),
+        TypeError,
+        r"momentum: state\['velocity/out/b'\] must be float32, got float64 array of shape \(2,\)",
+    ),
+    (lambda: adam()[1](P, P, bad(None), 1), TypeError, r"adam: state must be a mapping .*, got None"),
+    (lambda: adam()[1](P, {"W": X}, adam()[0](P), 1), ValueError, r"adam: grads must have names that are in params .*, got W"),
+    (lambda: adam()[1](P, {"out/b": X}, adam()[0](P), 1), ValueError, r"adam: grads\['out/b'\] must have shape \(2,\), got \(5, 4\)"),
+    (lambda: clip_by_value(P, 0), ValueError, r"clip_by_value: limit must be above 0, got 0.0"),
+    (lambda: clip_by_global_norm(P, np.nan), ValueError, r"clip_by_global_norm: limit must be finite, got nan"),
+    (lambda: global_norm(bad([X])), TypeError, r"global_norm: params must be a mapping of names to arrays, got .*"),
+    # schedules and monitors
+    (lambda: linear_schedule(1, 0, -3), ValueError, r"linear_schedule: transition_steps must be at least 1, got -3"),
+    (lambda: linear_schedule(1, 0, 3, -1), ValueError, r"linear_schedule: transition_begin must be at least 0, got -1"),
+    (lambda: linear_schedule(np.nan, 0, 3), ValueError, r"linear_schedule: init_value must be finite, got nan"),
+    (lambda: constant_schedule(1)(-1), ValueError, r"constant_schedule: step must be at least 0, got -1"),
+    (lambda: polynomial_schedule(1, 0, 0, 3), ValueError, r"polynomial_schedule: power must be above 0, got 0.0"),
+    (lambda: exponential_decay(1, 0, 0.5), ValueError, r"exponential_decay: transition_steps must be at least 1, got 0"),
+    (lambda: exponential_decay(1, 2, 0), ValueError, r"exponential_decay: decay_rate must be above 0, got 0.0"),
+    (lambda: piecewise_constant_schedule(1, {-1: 0.5}), ValueError, r"piecewise_constant_schedule: bound.* at least 0, got -1"),
+    (lambda: piecewise_constant_schedule(1, bad([1])), TypeError, r"piecewise_constant_schedule: bound.* be a mapping .*"),
+    (lambda: cosine_decay_schedule(1, -5), ValueError, r"cosine_decay_schedule: decay_steps must be at least 1, got -5"),
+    (lambda: cosine_decay_schedule(1, 5, exponent=0), ValueError, r"cosine_decay_schedule: exponent must be above 0, got 0.0"),
+    (lambda: warmup_cosine_decay_schedule(0, 1, 5, 5), ValueError, r"warmup_cosine_.*: decay_steps must be above warmup_steps.*, got 5"),
+    (lambda: cosine_onecycle_schedule(10, 1, 0.01), ValueError, r"cosine_onecycle_schedule: pct_start must leave .*, got 0.01"),
+    (lambda: cosine_onecycle_schedule(10, 1, 0.3, 0), ValueError, r"cosine_onecycle_schedule: div_factor and .* above 0, got .*"),
+    (lambda: join_schedules([], []), ValueError, r"join_schedules: schedules must be one more than the 0 boundaries, got 0"),
+    (lambda: join_schedules([STEADY] * 3, [5, 2]), ValueError, r"join_schedules: boundaries must rise, got \[5, 2\]"),
+    (lambda: join_schedules(bad([0.1]), []), TypeError, r"join_schedules: schedules must be a function step -> float, got 0.1"),
+    (lambda: early_stopping(0), ValueError, r"early_stopping: patience must be at least 1, got 0"),
+    (lambda: early_stopping(3, -1), ValueError, r"early_stopping: min_delta must be finite and at least 0, got -1.0"),
+    (lambda: early_stopping()[1]({}, 1.0), ValueError, r"early_stopping: state must hold best, wait, improved, stop, got \[\]"),
+    (lambda: early_stopping()[1](early_stopping()[0](), bad("x")), TypeError, r"early_stopping: metric must be a number, got 'x'"),
+    (lambda: reduce_on_plateau(factor=1), ValueError, r"reduce_on_plateau: factor must lie in \[0, 1\), got 1.0"),
+    (lambda: reduce_on_plateau(patience=-1), ValueError, r"reduce_on_plateau: patience must be at least 0, got -1"),
+    (lambda: reduce_on_plateau()[1](early_stopping()[0](), 1.0), ValueError, r"reduce_on_plateau: state must hold scale, .*, got .*"),
+    # training
+    (lambda: run(epochs=0), ValueError, r"train: epochs must be at least 1, got 0"),
+    (lambda: run(size=0), ValueError, r"train: size must be at least 1, got 0"),
+    (lambda: run(lr=-1), ValueError, r"train: lr must be finite and at least 0, got -1.0"),
+    (lambda: run(lr="fast"), TypeError, r"train: lr must be a number, got 'fast'"),
+    (lambda: next(run(lr=lambda step: -1.0)), ValueError, r"sgd_step: lr must be finite and at least 0, got -1.0"),
+    (lambda: run(optimizer=adam), TypeError, r"train: optimizer must be a pair of functions, got the function adam"),
+    (lambda: run(stopping=5), TypeError, r"train: stopping must be a pair of functions, got 5"),
+    (lambda: run(transform=1.0), TypeError, r"train: transform must be a function of one argument, got 1.0"),
+    (lambda: run(loss_fn=1.0), TypeError, r"train: loss_fn must be a function .*, got 1.0"),
+    (lambda: run(metrics={"accuracy": accuracy}), ValueError, r"train: metrics must come with validation data .*, got \['accuracy'\]"),
+    (lambda: run(metrics={"a": 1}, validation=(X, Y)), TypeError, r"train: metrics\['a'\] must be a function .*, got 1"),
+    (lambda: run(validation=(X[:, :3], Y)), ValueError, r"train: validation x must have rows of shape \(4,\), .*, got \(3,\)"),
+    (lambda: run(validation=(X, Y[:2])), ValueError, r"train: validation y must have one target for each of the 5 rows .*"),
+    (lambda: run(validation=(X, np.zeros((5, 2)))), ValueError, r"train: validation y must have rows of shape \(\), .*, got \(2,\)"),
+    (lambda: run(validation=X), TypeError, r"train: validation must be a pair \(x, y\), got .*"),
+    (lambda: run(y=Y[:3]), ValueError, r"train: y must have one target for each of the 5 rows of x, got .*"),
+    (lambda: run(weight=[1, 2]), ValueError, r"train: weight must have shape \(5,\), one weight per row, got \(2,\)"),
+    (lambda: run(weight=np.zeros(5)), ValueError, r"train: weight must be finite, at least 0 and not all 0, got weights from 0 to 0"),
+    (lambda: run(key=-1), ValueError, r"train: key must be at least 0, got -1"),
+    (lambda: run(net=relu), TypeError, r"train: net must be a pair of functions .*, got the function relu"),
+    (lambda: run(params=next(run())[0], key=5), ValueError, r"train: key must be that of the state.*, got 5"),
+    (lambda: next(run(params=next(run())[0], optimizer=adam(), epochs=9)), ValueError, r"adam: state must hold 't/hidden/W' .*"),
+    (lambda: next(run(params=next(run())[0], net=BN, epochs=9)), ValueError, r"chain: hidden/W must belong to one of its layers.*"),
+    (lambda: best_params(P), ValueError, r"best_params: state must be one that train yields, got a mapping of .*"),
+    (lambda: current_params(bad(None)), TypeError, r"current_params: state must be one that train yields, got None"),
+    # looking inside
+    (lambda: summary(NET, AFFINE), ValueError, r"summary: a/W must belong to one of the network's layers, got hidden, out"),
+    (lambda: summary(bad(relu), P), TypeError, r"summary: net must be a pair of functions .*"),
+    (lambda: activation_stats(NET, P, X[:, :3]), ValueError, r"dense: hidden/x must have shape \(rows, 4\), got \(5, 3\)"),
+    (lambda: update_ratio(P, AFFINE), ValueError, r"update_ratio: after must have the names of before .*, got .*"),
+    (lambda: update_ratio(P, {**P, "out/b": X}), ValueError, r"update_ratio: after\['out/b'\] must have shape \(2,\), got \(5, 4\)"),
+    (lambda: table(bad([1])), TypeError, r"table: rows must be mappings of column names to values, got 1"),
+    (lambda: diagnose(NET, CE, P, X, Y[:2]), ValueError, r"diagnose: y must have one target for each of the 5 rows .*"),
+    (lambda: diagnose(NET, bad(1), P, X, Y), TypeError, r"diagnose: loss_fn must be a function .*, got 1"),
+    (lambda: diagnose(NET, CE, P, X, Y + 2), ValueError, r"softmax_cross_entropy: targets must be classes from 0 to 1, got 2 .*"),
+    (lambda: overfit_check(NET, CE, P, X, Y, rows=0), ValueError, r"overfit_check: rows must be at least 1, got 0"),
+    (lambda: overfit_check(NET, CE, P, X, Y, lr=-1), ValueError, r"overfit_check: lr must be finite and at least 0, got -1.0"),
+    (lambda: overfit_check(NET, CE, P, X, Y[:2]), ValueError, r"overfit_check: y must have one target for each of the 5 rows .*"),
 ]
 
 
