@@ -161,7 +161,7 @@ def _scale_of_columns(x: Array) -> str:
     usual = float(np.median(np.delete(sizes, worst))) if sizes.size > 1 else 1.0
     if not _LARGE * max(usual, 1.0) < sizes[worst] < math.inf:
         return ""
-    return f"input scale: column {worst} of x reaches {sizes[worst]:.3g}, the others {usual:.3g}; standardize it"
+    return f"input scale: column {worst} of x reaches {sizes[worst]:.3g}, a usual one {usual:.3g}; standardize it"
 
 
 def _scale_of_params(params: Params) -> str:

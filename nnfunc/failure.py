@@ -31,7 +31,7 @@ def failure(
         train: x must be finite, got inf, at step 3 of epoch 1
           first bad tensor: column 0 of the inputs x: inf at [0, 0], passed on from what was given (1 of 1 values)
           likely cause: the data: clean these rows of x, leave them out, or give them weight 0
-          the state that was yielded last is as it was
+            the params that were given are as before
     """
     found = _replayed(net, loss_fn, penalty, failing)
     cause, text, which = found["cause"], found["text"], ""
@@ -46,7 +46,7 @@ def failure(
         f"{message}, at step {step} of epoch {epoch + 1}\n"
         f"  first bad tensor{which}: {text}\n"
         f"  likely cause: {cause}\n"
-        "  the state that was yielded last is as it was"
+        f"  {'the state that was yielded last is' if epoch else 'the params that were given are'} as before"
     )
 
 

@@ -1,16 +1,27 @@
 """The examples do on real data what the README says, and the README's own code runs."""
 
 import gzip
+import math
 import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import architectures
+import backprop_by_hand
+import custom_pieces
 import digits
+import gradient_checking
 import idx
+import initialisation
+import losses_compared
+import mini_batches
 import mnist
+import network
+import neuron
 import numpy as np
 import pytest
+import silent_nan
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +56,73 @@ def test_readme_code_prints_what_the_readme_says(
     for block in others:
         exec(block, names)
     assert capsys.readouterr().out == blocks("text")[1]
+
+
+# One example for each chapter of the article
+
+
+def test_the_neuron_and_the_network_of_the_article() -> None:
+    assert neuron.main()[:, 0].round(3).tolist() == [0.332, 0.525, 0.769, 0.0]
+    hidden, y = network.main()
+    assert [round(float(a), 4) for a in (*hidden[0], y[0, 0])] == [0.9526, 0.9526, 0.7216]
+
+
+def test_losses_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = losses_compared.main()
+    assert [row["binary_cross_entropy"] for row in rows] == pytest.approx([-math.log(p) for p in (0.9, 0.5, 0.1, 0.001)])
+    assert [row["mse"] for row in rows] == pytest.approx([0.01, 0.25, 0.81, 0.998001])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[-3:]] == ["1000.0", "inf", "1000.0"]
+
+
+def test_backprop_by_hand_is_grads() -> None:
+    assert backprop_by_hand.main() < 1e-15
+    assert backprop_by_hand.article() == pytest.approx(np.array([[-0.0448, 0.04032], [-0.0672, 0.06048]]))
+
+
+def test_gradient_checking_tells_right_from_wrong() -> None:
+    right, wrong, quick = gradient_checking.main()
+    assert (right["verdict"], wrong["verdict"], quick["verdict"]) == ("right", "wrong", "right")
+    assert wrong["worst"].startswith("hidden/")
+
+
+def test_small_shuffled_batches_learn_faster() -> None:
+    found = mini_batches.main()
+    assert found["batches of 8"] > found["batches of 128"] > found["batches of 1437"]
+    assert found["batches of 32"] > found["batches of 32, sorted and never shuffled"] + 0.2
+    assert found["train"] > 0.94
+
+
+def test_initialisation_does_what_the_article_says() -> None:
+    found = initialisation.main()
+    assert all(row["variance"] == 0 for row in found["tanh", "zeros"])
+    assert found["tanh", "normal(0.01), too small"][5]["variance"] < 1e-10
+    assert (found["tanh", "normal(1), too large"][5]["saturated"] or 0) > 0.5
+    assert found["relu", "normal(1), too large"][5]["variance"] > 1e6
+    first, last = (found["relu", "he_normal"][i]["variance"] for i in (0, 5))
+    assert 0.5 < last / first < 2
+    assert found["relu", "glorot_uniform"][5]["variance"] < last / 10
+
+
+def test_regularised_networks_reach_97_percent() -> None:
+    found = architectures.main()
+    for name in ("dropout", "batch norm", "layer norm", "residual"):
+        assert found[name] >= 0.973, name
+    assert min(found.values()) > 0.96
+
+
+def test_custom_pieces_learn(capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = custom_pieces.main()
+    assert after < 0.02 * before
+    assert "are right" in capsys.readouterr().out
+
+
+def test_the_silent_nan_is_caught_named_and_cured(capsys: pytest.CaptureFixture[str]) -> None:
+    without, message, cured = silent_nan.main()
+    assert "serves nan" in capsys.readouterr().out
+    assert message.startswith("train: the loss mse must be finite")
+    assert "input scale: column 5 of x reaches" in message
+    assert cured < 0.5 * without
 
 
 def test_readme_has_the_two_set_up_commands() -> None:
