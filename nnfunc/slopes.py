@@ -1,0 +1,158 @@
+"""Slopes by central differences, and their comparison with a gradient: the arithmetic under every gradient check.
+
+A *value* is a function of named arrays to one number; a *direction* names some
+of these arrays and says how far each of their elements moves. All in float64.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TypeAlias, TypedDict
+
+import numpy as np
+
+from nnfunc.keys import generator
+from nnfunc.types import Array, Key, Params, Rows
+
+RIGHT_BELOW = 1e-7
+WRONG_ABOVE = 1e-4
+
+Comparison = TypedDict(
+    "Comparison",
+    {
+        "name": str,
+        "index": tuple[int, ...],
+        "analytic": float,
+        "numeric": float,
+        "noise": float,
+        "gap": float,
+        "kink": bool,
+    },
+)
+"""A gradient and a slope along one direction: ``noise`` is what rounding can do
+to the slope, ``gap`` their relative difference beyond that, ``kink`` whether the
+point is on a corner, where there is no derivative."""
+
+Value: TypeAlias = Callable[[Params], float]
+Compare: TypeAlias = Callable[[str, tuple[int, ...], Params], Comparison]
+
+
+def compare_slope(
+    value: Value,
+    theta: Params,
+    centre: float,
+    magnitude: float,
+    gradient: Params,
+    step: float,
+    name: str,
+    index: tuple[int, ...],
+    direction: Params,
+) -> Comparison:
+    """Compare the gradient along one direction with the slope of the value.
+
+    `centre` is the value at theta, `magnitude` the size of the terms that it
+    adds up: their rounding is the slope's noise. Where slope and gradient disagree and the slopes on
+    either side of the point are apart, a corner lies within the step, and a
+    smaller step may not reach it. If they stay apart, the point is on a corner.
+
+    Example:
+        >>> def square(arrays):
+        ...     return float(arrays["p"][0] ** 2)
+        >>> theta, gradient = {"p": np.array([3.0])}, {"p": np.array([6.0])}
+        >>> found = compare_slope(square, theta, 9.0, 9.0, gradient, 1e-5, "p", (0,), {"p": np.ones(1)})
+        >>> round(found["numeric"], 6), found["gap"] < 1e-7
+        (6.0, True)
+    """
+    analytic = sum(float(np.vdot(gradient[each], along)) for each, along in direction.items())
+    # An element is judged against the larger ones of its own parameter, so that
+    # a slope which is nearly 0 need not match to seven digits.
+    size = math.sqrt(sum(gradient[each].size for each in direction))
+    floor = 1e-2 * length({each: gradient[each] for each in direction}) / size
+    numeric, gap, apart, noise = math.nan, math.inf, False, 0.0
+    for h in (step, step / 10, step / 100):
+        up, down = (value(_moved(theta, direction, sign * h)) for sign in (1.0, -1.0))
+        numeric, right, left = (up - down) / (2 * h), (up - centre) / h, (centre - down) / h
+        # What rounding can do to a slope is not held against the gradient.
+        noise = 8 * float(np.finfo(np.float64).eps) * magnitude / h
+        scale = abs(analytic) + abs(numeric) + floor
+        gap = max(0.0, abs(analytic - numeric) - noise) / scale if scale else 0.0
+        # On a smooth stretch the two slopes differ by h times the curvature, far less than this.
+        apart = abs(right - left) - 2 * noise > 1e-3 * scale
+        if gap < RIGHT_BELOW or not apart:
+            break
+    return {
+        "name": name,
+        "index": index,
+        "analytic": analytic,
+        "numeric": numeric,
+        "noise": noise,
+        "gap": gap,
+        "kink": gap >= RIGHT_BELOW and apart,
+    }
+
+
+def find_culprit(compare: Compare, theta: Params, key: Key) -> Comparison:
+    """Find an element where gradient and slope disagree, by halving along random directions.
+
+    Example:
+        >>> from functools import partial
+        >>> theta, wrong = {"p": np.ones(5)}, {"p": np.array([1.0, 1.0, 1.0, 9.0, 1.0])}
+        >>> compare = partial(compare_slope, lambda p: float(p["p"].sum()), theta, 5.0, 5.0, wrong, 1e-5)
+        >>> find_culprit(compare, theta, 0)["index"]
+        (3,)
+    """
+    whole = random_direction(theta, key)
+    worst = max((compare(name, (), {name: along}) for name, along in whole.items()), key=lambda c: c["gap"])
+    name, cells = worst["name"], np.arange(theta[worst["name"]].size)
+    while cells.size > 1:
+        halves = np.array_split(cells, 2)
+        found = [compare(name, (), {name: _only(whole[name], half)}) for half in halves]
+        cells = halves[0] if found[0]["gap"] >= found[1]["gap"] else halves[1]
+    index = tuple(int(i) for i in np.unravel_index(int(cells[0]), theta[name].shape))
+    return compare(name, index, {name: _only(np.ones_like(theta[name]), cells)})
+
+
+def elements(theta: Params) -> Iterator[tuple[str, tuple[int, ...], Params]]:
+    """Yield each element's name and index, and the direction along it alone.
+
+    Example:
+        >>> [(name, index) for name, index, _ in elements({"W": np.zeros((1, 2)), "b": np.zeros(1)})]
+        [('W', (0, 0)), ('W', (0, 1)), ('b', (0,))]
+    """
+    for name, array in theta.items():
+        for index in np.ndindex(array.shape):
+            one = np.zeros_like(array)
+            one[index] = 1
+            yield name, index, {name: one}
+
+
+def random_direction(theta: Params, key: Key) -> dict[str, Array]:
+    """Return a random direction of length 1 over all arrays together.
+
+    Example:
+        >>> round(length(random_direction({"W": np.zeros((3, 2)), "b": np.zeros(2)}, 0)), 12)
+        1.0
+    """
+    draw = generator(key)
+    along: dict[str, Array] = {name: draw.standard_normal(array.shape) for name, array in theta.items()}
+    whole = length(along)
+    return {name: np.asarray(array / whole) for name, array in along.items()}
+
+
+def length(arrays: Params) -> float:
+    """Return the Euclidean length of all arrays together.
+
+    Example:
+        >>> length({"a": np.array([3.0]), "b": np.array([4.0])})
+        5.0
+    """
+    return math.sqrt(sum(float(np.vdot(a, a)) for a in arrays.values()))
+
+
+def _moved(theta: Params, direction: Params, size: float) -> dict[str, Array]:
+    return {name: array + size * direction[name] if name in direction else array for name, array in theta.items()}
+
+
+def _only(array: Array, cells: Rows) -> Array:
+    kept = np.zeros_like(array)
+    kept.flat[cells] = array.flat[cells]
+    return kept
