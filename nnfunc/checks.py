@@ -53,7 +53,10 @@ def describe(value: object) -> str:
         return f"{value.dtype} array of shape {value.shape}"
     if callable(value) and hasattr(value, "__name__"):
         return f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python prints no integer of more than some thousand digits
+        text = f"a very long {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -68,9 +71,12 @@ def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1) 
         >>> as_size("dense", "n_in", np.int64(3))
         3
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        size = operator.index(value)
+    except TypeError:
+        size = None
+    if size is None or isinstance(value, bool):
         raise TypeError(problem(function, argument, "be an integer", describe(value)))
-    size = operator.index(value)
     if size < least:
         raise ValueError(problem(function, argument, f"be at least {least}", size))
     return size
@@ -89,16 +95,32 @@ def as_number(function: str, argument: str, value: SupportsFloat, least: float =
         >>> as_number("sgd_step", "lr", np.float64(0.5))
         0.5
     """
-    if isinstance(value, (str, bytes)):
-        raise TypeError(problem(function, argument, "be a number", describe(value)))
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(problem(function, argument, "be a number", value)) from error
+    number = as_float(function, argument, value)
     if not math.isfinite(number) or number < least:
         bound = "be finite" if least == -math.inf else f"be finite and at least {least:g}"
         raise ValueError(problem(function, argument, bound, number))
     return number
+
+
+def as_float(function: str, argument: str, value: SupportsFloat) -> float:
+    """Return `value` as a Python float, which may be infinite or NaN.
+
+    Raises:
+        TypeError: it is not a real number.
+        ValueError: it is an integer beyond the largest float.
+
+    Example:
+        >>> as_float("early_stopping", "metric", np.float32("inf"))
+        inf
+    """
+    if isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.ndim):
+        raise TypeError(problem(function, argument, "be a number", describe(value)))
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(problem(function, argument, "be a number", describe(value))) from error
+    except OverflowError as error:
+        raise ValueError(problem(function, argument, "be a number that a float can hold", describe(value))) from error
 
 
 def as_share(function: str, argument: str, value: SupportsFloat) -> float:

@@ -6,12 +6,11 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.blame import where_not_finite
-from nnfunc.checks import as_number, lasting, problem
+from nnfunc.bounds import above_zero
+from nnfunc.checks import lasting, problem
 from nnfunc.params import checked_params, sealed
+from nnfunc.squares import sum_of_squares
 from nnfunc.types import Params
-
-# Between these the sum of squares has neither overflowed nor lost small terms, in float32 or float64.
-_SAFE = (1e-20, 1e30)
 
 
 def global_norm(grads: Params) -> float:
@@ -47,9 +46,9 @@ def clip_by_value(grads: Params, limit: SupportsFloat) -> Params:
         >>> clip_by_value({"W": np.array([-3.0, 0.5])}, 1.0)["W"]
         array([-1. ,  0.5])
     """
-    bound = _limit("clip_by_value", limit)
-    held, _ = checked_params("clip_by_value", grads)
-    _check_finite("clip_by_value", held)
+    held, dtype = checked_params("clip_by_value", grads, "grads")
+    bound = min(above_zero("clip_by_value", "limit", limit), float(np.finfo(dtype).max))
+    check_finite("clip_by_value", "grads", held)
     return sealed({name: np.clip(g, -bound, bound) for name, g in held.items()})
 
 
@@ -74,9 +73,9 @@ def clip_by_global_norm(grads: Params, limit: SupportsFloat) -> Params:
     Reference:
         Pascanu, Mikolov & Bengio (2013), algorithm 1.
     """
-    bound = _limit("clip_by_global_norm", limit)
+    bound = above_zero("clip_by_global_norm", "limit", limit)
     size, root = _norm("clip_by_global_norm", grads)
-    held, dtype = checked_params("clip_by_global_norm", grads)
+    held, dtype = checked_params("clip_by_global_norm", grads, "grads")
     if size * root <= bound:
         return sealed({name: lasting(g) for name, g in held.items()})
     # In two factors, as one alone could be too small for the dtype.
@@ -85,29 +84,23 @@ def clip_by_global_norm(grads: Params, limit: SupportsFloat) -> Params:
 
 def _norm(function: str, grads: Params) -> tuple[float, float]:
     """Return the norm as two factors, the first of which, and both of which, the dtype can hold."""
-    held, _ = checked_params(function, grads)
-    with np.errstate(all="ignore"):
-        squares = math.fsum(float(np.vdot(g, g)) for g in held.values())
-        if _SAFE[0] < squares < _SAFE[1]:
-            return 1.0, math.sqrt(squares)
-        _check_finite(function, held)
-        largest = max((float(np.max(np.abs(g), initial=0)) for g in held.values()), default=0.0)
-        if largest == 0:
-            return 1.0, 0.0
-        scaled = ((g / g.dtype.type(largest)).astype(np.float64) for g in held.values())
-        return largest, math.sqrt(math.fsum(float(np.vdot(s, s)) for s in scaled))
+    held, _ = checked_params(function, grads, "grads")
+    size, squares = sum_of_squares(held.values())
+    if not math.isfinite(squares):
+        check_finite(function, "grads", held)
+    return size, math.sqrt(squares)
 
 
-def _check_finite(function: str, grads: Params) -> None:
-    for name, g in grads.items():
-        found = where_not_finite(g)
+def check_finite(function: str, argument: str, arrays: Params) -> None:
+    """Raise FloatingPointError, which says where, if an array has a value that is not finite.
+
+    Example:
+        >>> check_finite("global_norm", "grads", {"W": np.array([0.0, np.nan])})
+        Traceback (most recent call last):
+        ...
+        FloatingPointError: global_norm: grads['W'] must be finite, got nan at [1] (1 of 2 values)
+    """
+    for name, array in arrays.items():
+        found = where_not_finite(array)
         if found:
-            raise FloatingPointError(problem(function, f"grads[{name!r}]", "be finite", found))
-
-
-def _limit(function: str, limit: SupportsFloat) -> float:
-    bound = as_number(function, "limit", limit)
-    if bound <= 0:
-        raise ValueError(problem(function, "limit", "be above 0", bound))
-    return bound
-
+            raise FloatingPointError(problem(function, f"{argument}[{name!r}]", "be finite", found))

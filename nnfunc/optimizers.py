@@ -17,7 +17,8 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.checks import as_number, as_share, problem
+from nnfunc.bounds import above_zero
+from nnfunc.checks import as_number, as_share
 from nnfunc.params import sealed
 from nnfunc.penalties import is_weight
 from nnfunc.stepping import check_state, initial, stepped
@@ -110,14 +111,14 @@ def rmsprop(
     Reference:
         Tieleman & Hinton (2012), lecture 6e; centred as in Graves (2013), equations 38-45.
     """
-    held = as_share("rmsprop", "decay", decay), _above_zero("rmsprop", "eps", eps), as_share("rmsprop", "beta", beta)
+    held = as_share("rmsprop", "decay", decay), above_zero("rmsprop", "eps", eps), as_share("rmsprop", "beta", beta)
     fills = {"mean_square": 0.0}
     if centered:
         fills["mean"] = 0.0
     if held[2]:
         fills["velocity"] = 0.0
     rule = partial(_rmsprop_rule, *held, eps_in_sqrt)
-    return partial(initial, "rmsprop", fills), partial(stepped, "rmsprop", fills, rule)
+    return partial(initial, "rmsprop", fills, numbers={"eps": held[1]}), partial(stepped, "rmsprop", fills, rule)
 
 
 def _rmsprop_rule(
@@ -173,9 +174,10 @@ def adagrad(
     Reference:
         Duchi, Hazan & Singer (2011), figure 1, diagonal case.
     """
-    fills = {"square_sum": as_number("adagrad", "initial_accumulator", initial_accumulator, least=0)}
-    rule = partial(_adagrad_rule, _above_zero("adagrad", "eps", eps), eps_in_sqrt)
-    return partial(initial, "adagrad", fills), partial(stepped, "adagrad", fills, rule)
+    first, small = as_number("adagrad", "initial_accumulator", initial_accumulator, least=0), above_zero("adagrad", "eps", eps)
+    fills, numbers = {"square_sum": first}, {"initial_accumulator": first, "eps": small}
+    rule = partial(_adagrad_rule, small, eps_in_sqrt)
+    return partial(initial, "adagrad", fills, numbers=numbers), partial(stepped, "adagrad", fills, rule)
 
 
 def _adagrad_rule(
@@ -199,10 +201,13 @@ def adam(b1: SupportsFloat = 0.9, b2: SupportsFloat = 0.999, eps: SupportsFloat 
         eps: above 0; added to the root of vhat, as in PyTorch and optax.
 
     Raises:
-        TypeError: params, grads or state differ in dtype, or `lr` is no number.
-        ValueError: an option is out of range; in use, a gradient does not fit
-            its parameter, a state is of another network or optimiser, or `lr`
-            is negative or not finite.
+        TypeError: in use, params or state differ in dtype (gradients are cast
+            to that of params), or `lr` is no number.
+        ValueError: an option is out of range, or so small or large that the
+            params' dtype cannot hold it; in use, a gradient does not fit its
+            parameter, a state is of another network or optimiser, or `lr` is
+            negative or not finite.
+        FloatingPointError: a gradient, or the mean of its squares, is not finite.
 
     Example:
         >>> init, step = adam()
@@ -250,10 +255,10 @@ def adamw(
 
 
 def _adam(name: str, b1: SupportsFloat, b2: SupportsFloat, eps: SupportsFloat, decay: float) -> Optimizer:
-    shares = as_share(name, "b1", b1), as_share(name, "b2", b2)
-    rule = partial(_adam_rule, *shares, _above_zero(name, "eps", eps), decay)
+    held = as_share(name, "b1", b1), as_share(name, "b2", b2), above_zero(name, "eps", eps)
+    rule = partial(_adam_rule, *held, decay)
     fills = {"t": 0, "m": 0.0, "v": 0.0}
-    return partial(initial, name, fills), partial(stepped, name, fills, rule)
+    return partial(initial, name, fills, numbers={"eps": held[2]}), partial(stepped, name, fills, rule)
 
 
 def _adam_rule(
@@ -267,17 +272,17 @@ def _adam_rule(
     slots: dict[str, AnyArray],
     lr: float,
 ) -> tuple[Array, dict[str, AnyArray]]:
-    t = slots["t"] + 1
+    t = int(slots["t"]) + 1
     m: Array = slots["m"] * b1
     m += g * (1 - b1)
     v: Array = g * g
     v *= 1 - b2
     v += slots["v"] * b2
-    change: Array = v / (1 - b2 ** int(t))
+    change: Array = v / (1 - b2**t)
     np.sqrt(change, out=change)
     change += eps
     np.divide(m, change, out=change)
-    change *= lr / (1 - b1 ** int(t))
+    change *= lr / (1 - b1**t)
     if weight_decay and is_weight(name, p):
         change += p * (lr * weight_decay)
     return np.subtract(p, change, out=change), {"t": np.asarray(t), "m": m, "v": v}
@@ -292,9 +297,3 @@ def _root(square: Array, eps: float, inside: bool) -> Array:
         square += eps
     return square
 
-
-def _above_zero(function: str, argument: str, value: SupportsFloat) -> float:
-    number = as_number(function, argument, value)
-    if number <= 0:
-        raise ValueError(problem(function, argument, "be above 0", number))
-    return number

@@ -41,12 +41,24 @@ def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
         ...
         TypeError: 'mappingproxy' object does not support item assignment
     """
+    check_names("freeze", "mapping", mapping)
+    return sealed({name: np.array(as_real("freeze", name, value)) for name, value in mapping.items()})
+
+
+def check_names(function: str, argument: str, mapping: Mapping[str, ArrayLike]) -> None:
+    """Raise TypeError unless `mapping` is a mapping whose names are strings.
+
+    Example:
+        >>> check_names("freeze", "mapping", [1])
+        Traceback (most recent call last):
+        ...
+        TypeError: freeze: mapping must be a mapping of names to arrays, got [1]
+    """
     if not hasattr(mapping, "items"):
-        raise TypeError(problem("freeze", "mapping", "be a mapping of names to arrays", describe(mapping)))
+        raise TypeError(problem(function, argument, "be a mapping of names to arrays", describe(mapping)))
     for name in mapping:
         if not isinstance(name, str):
-            raise TypeError(problem("freeze", "mapping", "have strings as names", describe(name)))
-    return sealed({name: np.array(as_real("freeze", name, value)) for name, value in mapping.items()})
+            raise TypeError(problem(function, argument, "have strings as names", describe(name)))
 
 
 def sealed(arrays: dict[str, Array]) -> MappingProxyType[str, Array]:
@@ -61,14 +73,15 @@ def sealed(arrays: dict[str, Array]) -> MappingProxyType[str, Array]:
     return MappingProxyType(arrays)
 
 
-def checked_params(function: str, params: Params) -> tuple[Params, DType]:
+def checked_params(function: str, params: Params, argument: str = "params") -> tuple[Params, DType]:
     """Return params whose arrays are all locked and of one dtype, with that dtype.
 
     What the library made passes through untouched; a user's own dict is
     viewed through a new one, its lists converted.
 
     Raises:
-        TypeError: not a mapping, or arrays that are not all float32 or all float64.
+        TypeError: not a mapping with strings as names, or arrays that are not
+            all float32 or all float64; the message calls them `argument`.
 
     Example:
         >>> checked_params("forward", {"W": np.zeros(3)})[1]
@@ -76,6 +89,7 @@ def checked_params(function: str, params: Params) -> tuple[Params, DType]:
     """
     dtype: DType | None = None
     try:
+        "".join(params)  # the fastest way to meet a name that is no string
         for array in params.values():
             if type(array) is not np.ndarray or array.flags.writeable:
                 break
@@ -85,22 +99,22 @@ def checked_params(function: str, params: Params) -> tuple[Params, DType]:
                 dtype = array.dtype
         else:
             return params, dtype or FLOAT32
-    except AttributeError:
+    except (AttributeError, TypeError):
         pass
-    return _converted_params(function, params)
+    return _converted_params(function, params, argument)
 
 
-def _converted_params(function: str, params: Params) -> tuple[Params, DType]:
-    if not hasattr(params, "items"):
-        raise TypeError(problem(function, "params", "be a mapping of names to arrays", describe(params)))
-    arrays = {name: as_real(function, name, value) for name, value in params.items()}
+def _converted_params(function: str, params: Params, argument: str) -> tuple[Params, DType]:
+    check_names(function, argument, params)
+    called = {name: name if argument == "params" else f"{argument}[{name!r}]" for name in params}
+    arrays = {name: as_real(function, called[name], value) for name, value in params.items()}
     dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
     for name, array in arrays.items():
         if isinstance(params[name], np.ndarray) and array.dtype not in (FLOAT32, FLOAT64):
-            raise TypeError(problem(function, name, "be a float32 or float64 array", array))
+            raise TypeError(problem(function, called[name], "be a float32 or float64 array", array))
     if len(dtypes) > 1:
         kinds = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
-        raise TypeError(problem(function, "params", "share one dtype", kinds))
+        raise TypeError(problem(function, argument, "share one dtype", kinds))
     dtype = dtypes.pop()
     return {name: locked(array.astype(dtype, copy=False)) for name, array in arrays.items()}, dtype
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnfunc.checks import as_number
 from nnfunc.params import checked_params, sealed
+from nnfunc.squares import sum_of_squares
 from nnfunc.types import Array, Params, Penalty
 
 
@@ -71,14 +72,16 @@ def l1(rate: SupportsFloat) -> Penalty:
 
 def _l2(rate: float, params: Params) -> tuple[float, Params]:
     weights = _weights("l2", params)
-    squares = sum(float(np.vdot(W, W)) for W in weights.values())
-    return rate * squares, sealed({name: np.asarray(2 * rate * W) for name, W in weights.items()})
+    size, squares = sum_of_squares(weights.values())
+    with np.errstate(all="ignore"):
+        return (rate * size) * (size * squares), sealed({name: np.asarray(2 * rate * W) for name, W in weights.items()})
 
 
 def _l1(rate: float, params: Params) -> tuple[float, Params]:
     weights = _weights("l1", params)
     sizes = sum(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights.values())
-    return rate * sizes, sealed({name: np.asarray(rate * np.sign(W)) for name, W in weights.items()})
+    with np.errstate(all="ignore"):
+        return rate * sizes, sealed({name: np.asarray(rate * np.sign(W)) for name, W in weights.items()})
 
 
 def _weights(function: str, params: Params) -> Params:

@@ -1,11 +1,15 @@
 """What optimisers share: a state with slots for every parameter, and one checked step through the names."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 
+from nnfunc.blame import where_not_finite
+from nnfunc.bounds import check_held
 from nnfunc.checks import as_number, describe, lasting, locked, problem
 from nnfunc.params import checked_params, sealed
 from nnfunc.passes import unknown_name
@@ -16,16 +20,26 @@ Slots: TypeAlias = dict[str, AnyArray]
 Rule: TypeAlias = Callable[[str, Array, Array, Slots, float], tuple[Array, Slots]]
 """``rule(name, p, g, slots, lr) -> (p, slots)``: one parameter's update, in new arrays."""
 
+# Slots of squared gradients. One that overflowed would stay infinite, and stop its parameter for good without a word.
+_SQUARES = ("v", "mean_square", "square_sum")
 
-def initial(function: str, fills: Mapping[str, float], params: Params) -> State:
+
+def initial(
+    function: str, fills: Mapping[str, float], params: Params, numbers: Mapping[str, float] = MappingProxyType({})
+) -> State:
     """Return a state with each slot filled for each parameter; an int fill is a count.
+
+    `numbers` are options by name that the params' dtype must be able to hold:
+    an eps that vanishes in it would be a division of 0 by 0 at the first zero gradient.
 
     Example:
         >>> state = initial("adam", {"t": 0, "m": 0.0}, {"W": np.ones(2)})
         >>> state["t/W"], state["m/W"]
         (array(0), array([0., 0.]))
     """
-    held, _ = checked_params(function, params)
+    held, dtype = checked_params(function, params)
+    for argument, number in numbers.items():
+        check_held(function, argument, number, dtype)
     return sealed(
         {
             f"{slot}/{name}": np.asarray(fill) if type(fill) is int else np.full_like(array, fill, order="C")
@@ -55,10 +69,11 @@ def stepped(
     """
     rate = as_number(function, "lr", lr, least=0)
     params, dtype = checked_params(function, params)
-    grads, _ = checked_params(function, grads)
+    grads, _ = checked_params(function, grads, "grads")
     check_state(function, fills, state, params)
     if not grads.keys() <= params.keys():
         raise ValueError(unknown_name(function, "grads", grads, params))
+    square = next((slot for slot in fills if slot in _SQUARES), "")
     new_params: dict[str, Array] = {}
     new_state = {name: lasting(array) for name, array in state.items()}
     with np.errstate(all="ignore"):
@@ -71,6 +86,9 @@ def stepped(
                 raise ValueError(problem(function, f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))
             slots = {slot: _slot(function, fill, f"{slot}/{name}", state, array) for slot, fill in fills.items()}
             new_params[name], changed = rule(name, array, gradient.astype(dtype, copy=False), slots, rate)
+            # A product overflows before its factors do, so the exact test is left for then.
+            if square and not float(np.vdot(changed[square], changed[square])) < math.inf:
+                _check_square(function, name, gradient, square, changed[square])
             new_state.update((f"{slot}/{name}", value) for slot, value in changed.items())
     return sealed(new_params), sealed(new_state)
 
@@ -99,7 +117,21 @@ def _slot(function: str, fill: float, full: str, state: State, array: Array) -> 
         raise ValueError(problem(function, f"state[{full!r}]", f"have shape {shape}", describe(held)))
     if held.dtype != dtype:
         raise TypeError(problem(function, f"state[{full!r}]", f"be {dtype}", held))
+    if not shape and type(fill) is int and int(held) < 0:
+        raise ValueError(problem(function, f"state[{full!r}]", "be at least 0", int(held)))
     return locked(held)
+
+
+def _check_square(function: str, name: str, gradient: Array, slot: str, squares: AnyArray) -> None:
+    """Raise FloatingPointError if the gradient is not finite, or its square is not."""
+    constraint = f"stay finite (clip the gradients, whose squares {squares.dtype} cannot hold)"
+    for argument, must, array in (
+        (f"grads[{name!r}]", "be finite", gradient),
+        (f"state['{slot}/{name}']", constraint, squares),
+    ):
+        found = where_not_finite(array)
+        if found:
+            raise FloatingPointError(problem(function, argument, must, found))
 
 
 @lru_cache(maxsize=256)

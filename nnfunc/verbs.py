@@ -250,7 +250,7 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
     """
     rate = as_number("sgd_step", "lr", lr, least=0)
     params, dtype = checked_params("sgd_step", params)
-    grads, grads_dtype = checked_params("sgd_step", grads)
+    grads, _ = checked_params("sgd_step", grads, "grads")
     stepped: dict[str, Array] = {}
     with np.errstate(all="ignore"):
         for name, array in params.items():

@@ -22,6 +22,7 @@ from nnfunc import (
     freeze,
     global_norm,
     init,
+    l2,
     loss,
     momentum,
     mse,
@@ -202,7 +203,47 @@ def test_biases_do_not_decay() -> None:
     assert np.allclose(params["W"], P["W"] * 0.95)
 
 
+ADAPTIVE = {"adam": "v", "adamw": "v", "rmsprop": "mean_square", "rmsprop, centred": "mean_square", "adagrad": "square_sum"}
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_a_square_that_overflows_does_not_stop_a_parameter_in_silence(name: str) -> None:
+    opt_init, step = OPTIMIZERS[name][0]
+    for value, found in (
+        (1e20, rf"state\['{ADAPTIVE[name]}/W'\] must stay finite \(clip the gradients, .* float32 .*\), got inf at \[0, 1\]"),
+        (math.nan, r"grads\['W'\] must be finite, got nan at \[0, 1\] \(1 of 2 values\)"),
+    ):
+        with pytest.raises(FloatingPointError, match=found):
+            step(P, {"W": np.array([[1, value]], np.float32)}, opt_init(P), 0.1)
+    params, _ = step(P, {"W": np.full((1, 2), 1e16, np.float32)}, opt_init(P), 0.1)  # its square's square is too large
+    assert all(np.isfinite(a).all() for a in params.values())
+
+
+def test_gradients_are_cast_to_the_dtype_of_their_params() -> None:
+    opt_init, step = adam()
+    wide = {n: g.astype(np.float64) for n, g in G.items()}
+    assert same_bits(step(P, wide, opt_init(P), 0.1), step(P, G, opt_init(P), 0.1))
+
+
 # Clipping
+
+
+@pytest.mark.parametrize("n", [1000, 8000, 100_000, 3_000_001])
+def test_long_sums_of_squares_keep_their_digits(n: int) -> None:
+    a = np.full(n, 0.1, np.float32)
+    exact = float(a[0]) ** 2 * n
+    assert global_norm({"a": a}) == pytest.approx(math.sqrt(exact), rel=1e-6)
+    assert l2(1)({"W": a})[0] == pytest.approx(exact, rel=1e-6)
+    assert global_norm({"a": np.broadcast_to(a, (2, n)).T}) == pytest.approx(math.sqrt(2 * exact), rel=1e-6)
+
+
+def test_sums_of_squares_that_overflow_together() -> None:
+    assert global_norm({"a": np.array([1.2e154]), "b": np.array([1.2e154])}) == pytest.approx(1.2e154 * math.sqrt(2))
+    assert l2(1e-4)({"W": np.full(5, 1e20, np.float32)})[0] == pytest.approx(5e36)
+
+
+def test_a_limit_beyond_the_dtype_clips_nothing() -> None:
+    assert same_bits(dict(clip_by_value(G, 1e39)), dict(G))
 
 
 def test_global_norm_by_hand() -> None:

@@ -64,6 +64,16 @@ def test_penalties_have_their_gradients(penalty: partial[tuple[float, Params]]) 
     assert loss(net, mse, params, X, Y, penalty=penalty) == loss(net, mse, params, X, Y) + penalty(params)[0]
 
 
+def test_penalties_too_large_for_the_dtype_leak_no_warning() -> None:
+    large = {"W": np.full(2, 1e37, np.float32)}
+    value, g = l2(1e3)(large)
+    assert value == pytest.approx(2e77)
+    assert np.isinf(g["W"]).all()
+    value, g = l1(1e39)(large)
+    assert value == pytest.approx(2e76)
+    assert np.isinf(g["W"]).all()
+
+
 def test_the_update_of_the_article() -> None:
     # W -= lr (dL/dW + 2 rate W)
     net = dense(3, 2)
