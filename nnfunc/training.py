@@ -7,26 +7,33 @@ and saving happen between two of its values, ``break`` stops it.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import SupportsFloat, SupportsIndex, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.calibration import calibrate, has_batch_norm
-from nnfunc.checks import as_number, as_size, check_callable, problem
+from nnfunc.checks import as_number, as_size, problem
 from nnfunc.clipping import global_norm
 from nnfunc.data import batches
-from nnfunc.failure import failure
+from nnfunc.failure import Step, failure, refused_row
 from nnfunc.keys import fold_in
 from nnfunc.monitors import early_stopping
 from nnfunc.optimizers import sgd
 from nnfunc.passes import value_and_grads_pass
 from nnfunc.pieces import check_pair
 from nnfunc.replay import all_finite
-from nnfunc.run_state import Report, is_run_state, key_words, packed, section
+from nnfunc.run_state import Report, key_words, packed, resumed, section
 from nnfunc.schedules import constant_schedule
-from nnfunc.training_data import Rowwise, check_validation, training_rows
+from nnfunc.train_arguments import (
+    check_functions,
+    check_monitor,
+    check_optimizer,
+    check_pair_of_functions,
+    transformed,
+)
+from nnfunc.training_data import Rowwise, row_numbers, training_rows, undisturbed
+from nnfunc.validation import any_number, check_validation, scores, try_scores
 from nnfunc.types import (
     GradTransform,
     Key,
@@ -41,9 +48,9 @@ from nnfunc.types import (
     Schedule,
     State,
 )
-from nnfunc.verbs import forward, loss
 
 _NEVER = 2**62
+_OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
 
 _Run = TypedDict(
     "_Run",
@@ -51,6 +58,7 @@ _Run = TypedDict(
         "net": Layer,
         "loss_fn": LossFn,
         "data": Rowwise,
+        "numbers": Rows,
         "validation": Rowwise | None,
         "metrics": dict[str, Metric],
         "epochs": int,
@@ -98,7 +106,8 @@ def train(
         net, loss_fn: as for `grads`.
         params: params to start from; or a state that was yielded, to go on from
             it as if nothing had come between.
-        x, y: training inputs and targets, as for `grads`.
+        x, y: training inputs and targets, as for `grads`. They are copied, so what is done to
+            them between two epochs changes nothing; an array that is locked and no view is not.
         epochs: how many in all, those of a given state included.
         lr: learning rate, a float or a schedule of the step (0 the first update).
         optimizer: `sgd()` if none.
@@ -107,7 +116,8 @@ def train(
         weight: (n,) row weights.
         penalty: ``params -> (value, grads)``.
         transform: ``grads -> grads``, before the optimiser: ``partial(clip_by_global_norm, limit=1.0)``.
-        validation: ``(x, y)`` that the loss and metrics are computed on after each epoch.
+        validation: ``(x, y)`` that the loss and metrics are computed on after each epoch;
+            what is not finite there is NaN in the report, and no improvement.
         metrics: functions ``(outputs, targets) -> float`` by name, on the validation data.
         stopping: `early_stopping`, or another monitor whose states have ``stop`` and ``improved``.
         plateau: `reduce_on_plateau`, or another monitor whose states have a ``scale`` for the learning rate.
@@ -122,8 +132,9 @@ def train(
         step; ``seconds`` of the epoch's steps and ``rows_per_second``.
 
     Raises:
-        FloatingPointError: a loss, a gradient that is clipped, or a param is not
-            finite; with `diagnose`'s report of the step. The last state stays good.
+        FloatingPointError: a loss, a gradient that is clipped, a param or a batch norm's
+            statistics are not finite; with `diagnose`'s report of the step, and the
+            row of `x` or `y` it begins in. The last state stays good.
         TypeError, ValueError: an argument does not fit; most before the first epoch.
 
     Example:
@@ -136,41 +147,47 @@ def train(
         (40, 80, {'W': array([[3.]]), 'b': array([2.])})
     """
     check_pair("train", "net", net)
-    data, held = training_rows("train", x, y, weight, params)
-    check_callable("train", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
-    for name, function in (("penalty", penalty), ("transform", transform), ("monitor", monitor)):
-        if function is not None:
-            check_callable("train", name, function, "of one argument")
-    for name, metric in (metrics or {}).items():
-        check_callable("train", f"metrics[{name!r}]", metric, "(outputs, targets) -> float")
+    state = resumed("train", params)
+    data, held = training_rows("train", x, y, weight, params if state is None else state)
     schedule = lr if callable(lr) else constant_schedule(as_number("train", "lr", lr, least=0))
-    for name, pair in (("optimizer", optimizer), ("stopping", stopping), ("plateau", plateau)):
-        if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2 and all(map(callable, pair))):
-            raise TypeError(problem("train", name, "be a pair of functions", pair))
+    check_functions(loss_fn, schedule, penalty, transform, monitor, metrics)
     if metrics and validation is None:
         raise ValueError(problem("train", "metrics", "come with validation data to compute them on", list(metrics)))
     run: _Run = {
         "net": net,
         "loss_fn": loss_fn,
-        "data": data,
+        "data": {**data, "x": undisturbed(data["x"], x), "y": undisturbed(data["y"], y)},
+        "numbers": row_numbers(weight, len(data["x"])),
         "validation": None if validation is None else check_validation(validation, data),
         "metrics": dict(metrics or {}),
         "epochs": as_size("train", "epochs", epochs),
         "size": as_size("train", "size", size),
         "key": key,
         "schedule": schedule,
-        "optimizer": optimizer or sgd(),
+        "optimizer": sgd() if optimizer is None else optimizer,
         "penalty": penalty,
         "transform": transform,
-        "stopping": stopping or early_stopping(_NEVER),
+        "stopping": early_stopping(_NEVER) if stopping is None else stopping,
         "plateau": plateau,
         "monitor": monitor or _default_monitor,
     }
-    words = key_words("train", key)
-    state = params if is_run_state(params) else _start(run, held)
-    if not np.array_equal(state["train/key"], words):
+    if state is not None and not np.array_equal(state["train/key"], key_words("train", key)):
         raise ValueError(problem("train", "key", "be that of the state, which decides the run", key))
-    return _epochs(run, state)
+    _try_pieces(run, held, state)
+    return _epochs(run, _start(run, held) if state is None else state)
+
+
+def _try_pieces(run: _Run, params: Params, state: State | None) -> None:
+    """Raise before the first epoch what the run's pieces would raise in it, or after it."""
+    check_pair_of_functions("optimizer", run["optimizer"])
+    check_optimizer(run["optimizer"], params, None if state is None else section(state, "optimizer"))
+    for name, needed in (("stopping", ("stop", "improved")), ("plateau", ("scale",))):
+        pair = run["stopping"] if name == "stopping" else run["plateau"]
+        if pair is not None:
+            check_pair_of_functions(name, pair)
+            check_monitor(name, pair, needed, None if state is None else section(state, name))
+    if run["validation"] is not None:
+        try_scores(run["net"], run["loss_fn"], params, run["data"], run["validation"], run["metrics"])
 
 
 def _default_monitor(report: Report) -> float:
@@ -193,23 +210,18 @@ def _epochs(run: _Run, state: State) -> Iterator[tuple[State, Report]]:
 
 def _epoch(run: _Run, state: State) -> tuple[State, Report]:
     """Run one epoch of steps, then calibrate, validate and watch."""
-    epoch, plateau = int(state["train/epoch"]), section(state, "plateau")
-    sections: dict[str, State] = {name: section(state, name) for name in ("params", "best", "optimizer")}
+    plateau = section(state, "plateau")
+    sections: dict[str, State] = {"best": section(state, "best")}
     started = time.perf_counter()
-    params, sections["optimizer"], report = _steps(
-        run, sections["params"], sections["optimizer"], epoch, int(state["train/step"]), float(plateau.get("scale", 1.0))
-    )
+    params, sections["optimizer"], report, last = _steps(run, state, float(plateau.get("scale", 1.0)))
     report["seconds"] = time.perf_counter() - started
     report["rows_per_second"] = len(run["data"]["x"]) / report["seconds"]
     if has_batch_norm(run["net"]):
-        params = calibrate(run["net"], params, run["data"]["x"])
+        params = _calibrated(run, params, report, last)
     if run["validation"] is not None:
-        x, y = run["validation"]["x"], run["validation"]["y"]
-        report["validation_loss"] = loss(run["net"], run["loss_fn"], params, x, y)
-        if run["metrics"]:
-            outputs = forward(run["net"], params, x)
-            report["metrics"] = {name: float(metric(outputs, y)) for name, metric in run["metrics"].items()}
-    watched = run["monitor"](report)
+        found = scores(run["net"], run["loss_fn"], params, run["validation"], run["metrics"])
+        report["validation_loss"], report["metrics"] = found
+    watched = any_number("monitor", run["monitor"](report))
     sections["stopping"] = run["stopping"][1](section(state, "stopping"), watched)
     if run["plateau"] is not None:
         sections["plateau"] = run["plateau"][1](plateau, watched)
@@ -220,32 +232,47 @@ def _epoch(run: _Run, state: State) -> tuple[State, Report]:
     return packed({**sections, "train": counts}), report
 
 
-def _steps(
-    run: _Run, params: Params, optimizer_state: State, epoch: int, step: int, scale: float
-) -> tuple[Params, State, Report]:
+def _calibrated(run: _Run, params: Params, report: Report, last: Step) -> Params:
+    try:
+        return calibrate(run["net"], params, run["data"]["x"])
+    except FloatingPointError as error:
+        message = problem("train", "calibration on all rows", "give finite statistics", str(error))
+        told = failure(run, message, report["epoch"] - 1, report["step"] - 1, (params, *last[1:]), None, _OVERFLOW)
+        raise FloatingPointError(told) from error
+
+
+def _steps(run: _Run, state: State, scale: float) -> tuple[Params, State, Report, Step]:
     """Take one step per batch; a failing one is replayed and explained."""
-    data, (_, optimizer_step) = run["data"], run["optimizer"]
-    replays = partial(failure, run["net"], run["loss_fn"], run["penalty"])
+    data, transform, (_, optimizer_step) = run["data"], run["transform"], run["optimizer"]
+    epoch, step = int(state["train/epoch"]), int(state["train/step"])
+    params: Params = section(state, "params")
+    optimizer_state: State = section(state, "optimizer")
     total = mass = 0.0
-    before: tuple[Params, Rowwise, Key] | None = None
+    before: Step | None = None
     for rows in _row_batches(run, epoch):
         x, y, weight = data["x"][rows], data["y"][rows], None if data["weight"] is None else data["weight"][rows]
-        batch: Rowwise = {"x": x, "y": y, "weight": weight}
-        noise, lr = fold_in(fold_in(run["key"], 1), step), run["schedule"](step) * scale
+        noise = fold_in(fold_in(run["key"], 1), step)
+        now: Step = params, {"x": x, "y": y, "weight": weight}, noise, rows
+        lr = as_number("train", f"lr at step {step}", run["schedule"](step), least=0) * scale
         try:
             value, g = value_and_grads_pass(
                 "train", run["net"], run["loss_fn"], params, x, y, weight, run["penalty"], noise
             )
-            sent = g if run["transform"] is None else run["transform"](g)
+            sent = g if transform is None else transformed(transform, g)
         except FloatingPointError as error:
-            raise FloatingPointError(replays(str(error), epoch, step, (params, batch, noise), before)) from error
-        before = params, batch, noise
+            raise FloatingPointError(failure(run, str(error), epoch, step, now, before)) from error
+        except (TypeError, ValueError) as error:
+            row = refused_row(run, now)
+            if not row:
+                raise
+            raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{error} ({row})") from error
+        before = now
         params, optimizer_state = optimizer_step(params, sent, optimizer_state, lr)
         share = float(len(rows) if weight is None else weight.sum(dtype=np.float64))
         total, mass, step = total + value * share, mass + share, step + 1
-    if before is not None and not all_finite(*params.values()):
+    if not all_finite(*params.values()):
         message = "train: params must be finite, got a step that made them not so"
-        raise FloatingPointError(replays(message, epoch, step - 1, before, None))
+        raise FloatingPointError(failure(run, message, epoch, step - 1, now, None))
     report: Report = {
         "epoch": epoch + 1,
         "step": step,
@@ -257,7 +284,7 @@ def _steps(
         "seconds": 0.0,
         "rows_per_second": 0.0,
     }
-    return params, optimizer_state, report
+    return params, optimizer_state, report, now
 
 
 def _row_batches(run: _Run, epoch: int) -> list[Rows]:

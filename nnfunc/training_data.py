@@ -5,10 +5,10 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import as_inputs, as_real, as_targets, describe, problem
+from nnfunc.checks import as_inputs, as_real, as_targets, locked, problem
 from nnfunc.params import checked_params
 from nnfunc.run_state import is_run_state, section
-from nnfunc.types import AnyArray, Array, Params, State
+from nnfunc.types import AnyArray, Array, Params, Rows, State
 
 Rowwise = TypedDict("Rowwise", {"x": Array, "y": AnyArray, "weight": AnyArray | None})
 
@@ -40,24 +40,30 @@ def training_rows(
     return {"x": inputs[kept], "y": targets[kept], "weight": weights[kept]}, held
 
 
-def check_validation(validation: tuple[ArrayLike, ArrayLike], data: Rowwise) -> Rowwise:
-    """Return validation data, which must look like the training data.
+def row_numbers(weight: ArrayLike | None, n: int) -> Rows:
+    """Return, for each row that `training_rows` kept of n, its number in the data that were given.
 
     Example:
-        >>> rows, _ = training_rows("train", [[1.0]], [[1.0]], None, {"W": np.ones((1, 1))})
-        >>> check_validation(([[1.0, 2.0]], [[1.0]]), rows)
-        Traceback (most recent call last):
-        ...
-        ValueError: train: validation x must have rows of shape (1,), as the training data, got (2,)
+        >>> row_numbers(None, 3), row_numbers([1, 0, 2], 3)
+        (array([0, 1, 2]), array([0, 2]))
     """
-    if not isinstance(validation, tuple) or len(validation) != 2:
-        raise TypeError(problem("train", "validation", "be a pair (x, y)", describe(validation)))
-    x = as_inputs("train", "validation x", validation[0], data["x"].dtype)
-    y = as_targets("train", "validation y", validation[1], data["x"].dtype)
-    if y.ndim == 0 or len(y) != len(x):
-        raise ValueError(problem("train", "validation y", f"have one target for each of the {len(x)} rows of x", y))
-    for name, given, own in (("validation x", x, data["x"]), ("validation y", y, data["y"])):
-        if given.shape[1:] != own.shape[1:]:
-            constraint = f"have rows of shape {own.shape[1:]}, as the training data"
-            raise ValueError(problem("train", name, constraint, given.shape[1:]))
-    return {"x": x, "y": y, "weight": None}
+    return np.arange(n) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
+
+
+def undisturbed(array: AnyArray, given: ArrayLike) -> AnyArray:
+    """Return an array that was made of an argument as one that nothing done to the argument can change.
+
+    It is copied unless it is so already: locked and the owner of its memory, or a conversion.
+
+    Example:
+        >>> given = np.zeros(2)
+        >>> held = undisturbed(given, given)
+        >>> given[0] = 1
+        >>> held
+        array([0., 0.])
+    """
+    if isinstance(given, np.ndarray):
+        lasts = given.flags.owndata and not given.flags.writeable
+        if lasts or not np.may_share_memory(array, given):
+            return array
+    return locked(array.copy(order="K"))

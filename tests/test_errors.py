@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnfunc import (
+    Params,
     Report,
     State,
     accuracy,
@@ -63,6 +64,7 @@ from nnfunc import (
     overfit_check,
     piecewise_constant_schedule,
     polynomial_schedule,
+    progress_line,
     reduce_on_plateau,
     relu,
     residual,
@@ -103,6 +105,23 @@ def run(**changed: Any) -> Iterator[tuple[State, Report]]:
     """Start a small training run with some arguments changed."""
     own: dict[str, Any] = {"net": NET, "loss_fn": CE, "params": P, "x": X, "y": Y, "epochs": 1, "lr": 0.1}
     return train(**{**own, **changed})
+
+
+def resume(gone: str) -> Iterator[tuple[State, Report]]:
+    """Go on from a state of which what starts so is gone."""
+    return run(params={name: a for name, a in next(run())[0].items() if not name.startswith(gone)}, epochs=2)
+
+
+def stepping(step: Callable[[Params], object]) -> Any:
+    return (lambda params: {}), (lambda params, grads, state, lr: step(params))
+
+
+def giving(value: object) -> Any:
+    return {"m": lambda outputs, y: value}
+
+
+def sum1(a: float) -> float:
+    return a
 
 
 def bad(value: object) -> Any:
@@ -441,7 +460,7 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: run(size=0), ValueError, r"train: size must be at least 1, got 0"),
     (lambda: run(lr=-1), ValueError, r"train: lr must be finite and at least 0, got -1.0"),
     (lambda: run(lr="fast"), TypeError, r"train: lr must be a number, got 'fast'"),
-    (lambda: next(run(lr=lambda step: -1.0)), ValueError, r"sgd_step: lr must be finite and at least 0, got -1.0"),
+    (lambda: next(run(lr=lambda step: -1.0)), ValueError, r"train: lr at step 0 must be finite and at least 0, got -1.0"),
     (lambda: run(optimizer=adam), TypeError, r"train: optimizer must be a pair of functions, got the function adam"),
     (lambda: run(stopping=5), TypeError, r"train: stopping must be a pair of functions, got 5"),
     (lambda: run(transform=1.0), TypeError, r"train: transform must be a function of one argument, got 1.0"),
@@ -458,7 +477,11 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: run(key=-1), ValueError, r"train: key must be at least 0, got -1"),
     (lambda: run(net=relu), TypeError, r"train: net must be a pair of functions .*, got the function relu"),
     (lambda: run(params=next(run())[0], key=5), ValueError, r"train: key must be that of the state.*, got 5"),
-    (lambda: next(run(params=next(run())[0], optimizer=adam(), epochs=9)), ValueError, r"adam: state must hold 't/hidden/W' .*"),
+    (
+        lambda: run(params=next(run())[0], optimizer=adam(), epochs=9),
+        ValueError,
+        r"train: optimizer must be the one that the state was made with, got another: its state holds \['t/hid.*, the given one \[\]",
+    ),
     (lambda: next(run(params=next(run())[0], net=BN, epochs=9)), ValueError, r"chain: hidden/W must belong to one of its layers.*"),
     (lambda: best_params(P), ValueError, r"best_params: state must be one that train yields, got a mapping of .*"),
     (lambda: current_params(bad(None)), TypeError, r"current_params: state must be one that train yields, got None"),
@@ -475,6 +498,65 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: overfit_check(NET, CE, P, X, Y, rows=0), ValueError, r"overfit_check: rows must be at least 1, got 0"),
     (lambda: overfit_check(NET, CE, P, X, Y, lr=-1), ValueError, r"overfit_check: lr must be finite and at least 0, got -1.0"),
     (lambda: overfit_check(NET, CE, P, X, Y[:2]), ValueError, r"overfit_check: y must have one target for each of the 5 rows .*"),
+    # what a training run is given
+    (lambda: run(optimizer="a"), TypeError, r"train: optimizer must be a pair of functions, got 'a'"),
+    (lambda: run(stopping=reduce_on_plateau()), ValueError, r"train: stopping must have states with stop and improved, got .*'scale'.*"),
+    (lambda: run(plateau=early_stopping()), ValueError, r"train: plateau must have states with scale, got .*'stop'.*"),
+    (lambda: run(plateau=(lambda: None, min)), TypeError, r"train: plateau must give arrays by name from its init, got None"),
+    (lambda: run(plateau=(lambda: {"scale": 1}, min)), TypeError, r"train: plateau must give arrays by name from its init, got 1 as scale"),
+    (
+        lambda: run(stopping=(early_stopping()[0], lambda state, value: value)),
+        TypeError,
+        r"train: stopping must give arrays by name from its update, got 1.0",
+    ),
+    (lambda: run(optimizer=(lambda p: None, max)), TypeError, r"train: optimizer must give arrays by name from its init, got None"),
+    (lambda: run(optimizer=(lambda p: {"n": [1]}, max)), TypeError, r"train: optimizer must give arrays by .*init, got \[1\] as n"),
+    (lambda: run(optimizer=stepping(lambda p: p)), TypeError, r"train: optimizer must give a pair \(params, state\) from its step, got .*"),
+    (lambda: run(optimizer=stepping(lambda p: (p, None))), TypeError, r"train: optimizer must give arrays by name from its step, got None"),
+    (lambda: run(optimizer=stepping(lambda p: ({}, {}))), ValueError, r"train: optimizer must step all params \(hidden/W, .*\[\]"),
+    (
+        lambda: run(optimizer=stepping(lambda p: ({n: a.astype(float) for n, a in p.items()}, {}))),
+        ValueError,
+        r"train: optimizer must keep hidden/W a float32 array of shape \(4, 3\), got float64 array .*",
+    ),
+    (lambda: run(metrics=[accuracy], validation=(X, Y)), TypeError, r"train: metrics must be a mapping of names to functions, got .*"),
+    (lambda: run(metrics=accuracy, validation=(X, Y)), TypeError, r"train: metrics must be a mapping .*, got the function accuracy"),
+    (lambda: run(metrics={"a": sum1}, validation=(X, Y)), TypeError, r"train: metrics\['a'\] must be a function .*, which takes \(a\)"),
+    (lambda: run(metrics=giving(None), validation=(X, Y)), TypeError, r"train: metrics\['m'\] must give a number, got None"),
+    (lambda: run(metrics=giving("a"), validation=(X, Y)), TypeError, r"train: metrics\['m'\] must give a number, got 'a'"),
+    (lambda: run(metrics=giving(X), validation=(X, Y)), TypeError, r"train: metrics\['m'\] must give a number, got float32 array .*"),
+    (lambda: run(metrics=giving(1j), validation=(X, Y)), TypeError, r"train: metrics\['m'\] must give a number, got 1j"),
+    (lambda: run(transform=clip_by_value), TypeError, r"train: transform must be .* clip_by_value, which takes \(grads, limit\)"),
+    (lambda: next(run(transform=lambda g: None)), TypeError, r"train: transform must give gradients by name, got None"),
+    (lambda: run(lr=cosine_decay_schedule), TypeError, r"train: lr must be a function step -> float, .*, which takes \(init_value, .*"),
+    (lambda: next(run(lr=constant_schedule)), TypeError, r"train: lr at step 0 must be a number, got .*"),
+    (lambda: next(run(lr=lambda step: None)), TypeError, r"train: lr at step 0 must be a number, got None"),
+    (lambda: next(run(lr=lambda step: "a")), TypeError, r"train: lr at step 0 must be a number, got 'a'"),
+    (lambda: next(run(lr=lambda step: np.inf)), ValueError, r"train: lr at step 0 must be finite and at least 0, got inf"),
+    (lambda: run(loss_fn=sum1), TypeError, r"train: loss_fn must be a function .*, got the function sum1, which takes \(a\)"),
+    (lambda: run(monitor=lambda: 1), TypeError, r"train: monitor must be a function of one argument, got .*, which takes \(\)"),
+    (lambda: next(run(monitor=lambda report: "low")), TypeError, r"train: monitor must give a number, got 'low'"),
+    (lambda: next(run(monitor=lambda report: None)), TypeError, r"train: monitor must give a number, got None"),
+    (lambda: resume("train/step"), ValueError, r"train: state must be one that train yields, which holds train/step, got a mapping .*"),
+    (lambda: resume("train/key"), ValueError, r"train: state must be one that train yields, which holds train/key, got a mapping .*"),
+    (lambda: resume("train/epoch"), ValueError, r"train: state must be one .*, which holds train/epoch, got a mapping .*"),
+    (lambda: resume("stopping/"), ValueError, r"train: state must be one .*, which holds stopping/..., got a mapping .*"),
+    (
+        lambda: resume("stopping/stop"),
+        ValueError,
+        r"train: stopping must be the one that the state was made with, got another: its state holds .*'stop'\], the given .*'improved'\]",
+    ),
+    (lambda: run(params=next(run())[0], plateau=reduce_on_plateau()), ValueError, r"train: plateau must be the one .* one \[\]"),
+    (lambda: run(params={**next(run())[0], "params/out/b": [0, 0]}), TypeError, r"train: state\['params/out/b'\] must be an array, got .*"),
+    (lambda: run(params={**next(run())[0], "train/step": X}), TypeError, r"train: state\['train/step'\] must be a count, got float32 .*"),
+    (
+        lambda: run(params={**next(run())[0], "train/step": np.asarray(-1)}),
+        ValueError,
+        r"train: state\['train/step'\] must be at least 0, got -1",
+    ),
+    (lambda: best_params({"train/epoch": X}), ValueError, r"best_params: state must be one that train yields, which holds train/step, .*"),
+    (lambda: progress_line(bad({})), ValueError, r"progress_line: report must hold epoch, .*, as one that train yields, got \[\]"),
+    (lambda: progress_line(bad(None)), TypeError, r"progress_line: report must be one that train yields, got None"),
 ]
 
 

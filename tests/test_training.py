@@ -5,6 +5,7 @@ import pickle
 import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,20 @@ import pytest
 from nnfunc import (
     AnyArray,
     Array,
+    DType,
+    Key,
     Layer,
+    Monitor,
+    Optimizer,
     Params,
+    Pullback,
     Report,
     State,
     accuracy,
     activation,
+    adagrad,
     adam,
+    adamw,
     batch_norm,
     batches,
     best_params,
@@ -44,6 +52,7 @@ from nnfunc import (
     progress_line,
     reduce_on_plateau,
     relu,
+    rmsprop,
     sgd,
     softmax_cross_entropy,
     tanh,
@@ -269,6 +278,191 @@ def test_clipping_stops_what_is_not_finite() -> None:
         message, _ = failure(train(dense(4, 2), broken, init(dense(4, 2), 0), X, X[:, :2], epochs=1, lr=0.1, transform=clip))
         assert message.startswith("clip_by_")
         assert "the gradient of outputs" in message
+
+
+@pytest.mark.parametrize("what", ["x", "y", "loss", "layer"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_failure_names_the_row_of_the_data(what: str, weighted: bool) -> None:
+    x, y, weight = X.copy(), X[:, :2].copy(), np.ones(50)
+    weight[:20:2] = 0
+    if what == "x":
+        x[31, 1] = np.nan
+    elif what == "y":
+        y[31, 1] = np.inf
+    elif what == "loss":
+        y[31] = 3e38  # its square overflows
+    else:
+        x[31] = 3e38  # its product does
+    net = dense(4, 2)
+    params = {"W": np.full((4, 2), 2, np.float32), "b": np.zeros(2, np.float32)}
+    message, _ = failure(train(net, mse, params, x, y, epochs=1, lr=0.0, size=8, weight=weight if weighted else None))
+    found = re.search(r"\[(\d+)(, \d+)?\].*; row (\d+) of this batch is row 31 of ([xy])\n", message.split("\n", 1)[1])
+    assert found, message
+    assert found[1] == found[3]
+    assert found[4] == ("y" if what == "y" else "x")
+
+
+def test_a_refused_target_names_the_row_of_the_data() -> None:
+    y = Y.copy()
+    y[31] = 2
+    with pytest.raises(ValueError, match=r"^softmax_cross_entropy: targets must .* at row (\d+) \(row \1 of this batch is row 31 of y\)$"):
+        next(train(NET, CE, P, X, y, epochs=1, lr=0.1, size=8))
+
+
+def test_the_row_is_that_of_the_batch_that_made_the_params_bad() -> None:
+    # The loss stays finite at the row, its gradient does not; the next step's loss tells.
+    def steep(outputs: Array, y: AnyArray) -> tuple[Array, Array]:
+        per_example, d = mse(outputs, y)
+        return per_example, np.where(y > 50, np.float32(np.inf), d)
+
+    y = X[:, :2].copy()
+    y[31] = 99
+    for key in range(4):
+        message, _ = failure(train(dense(4, 2), steep, init(dense(4, 2), 0), X, y, epochs=9, lr=0.1, size=8, key=key))
+        assert re.search(r"first bad tensor.*: the gradient of outputs: .*is row 31 of x\n", message), message
+
+
+def test_a_transform_that_makes_nan_is_named() -> None:
+    def broken(grads: Params) -> Params:
+        return {name: g / np.float32(0) * np.float32(0) if name == "out/b" else g for name, g in grads.items()}
+
+    def refusing(grads: Params) -> Params:
+        raise FloatingPointError("mine: no")
+
+    with np.errstate(all="ignore"):
+        for size in (16, 50):  # found by the next step, or at the end of the epoch
+            message, _ = failure(train(NET, CE, P, X, Y, epochs=1, lr=0.1, size=size, transform=broken))
+            assert "likely cause: the transform: it makes nan at [0] (2 of 2 values) of the gradient of out/b" in message
+            assert "learning rate" not in message
+    message, _ = failure(train(NET, CE, P, X, Y, epochs=1, lr=0.1, transform=refusing))
+    assert "likely cause: the transform, which is given finite gradients: mine: no" in message
+
+
+def test_an_overflow_in_calibration_is_a_failure_of_the_run() -> None:
+    net = chain(a=dense(4, 4), n=batch_norm(4))
+    steep = linear_schedule(0.0, 1e25, 1, transition_begin=2)
+    start = {name: a * np.float32(1e-3) if name == "a/W" else a for name, a in init(net, 0).items()}
+    message, state = failure(train(net, mse, start, X, X, epochs=3, lr=steep, size=25))
+    first, *rest = message.splitlines()
+    got = r"batch_norm: n/the (mean|var) of x must be finite, got column \d, at step 3 of epoch 2"
+    assert re.fullmatch(f"train: calibration on all rows must give finite statistics, got {got}", first)
+    assert "a/W is as large as" in rest[1]
+    assert rest[2] == "  the state that was yielded last is as before"
+    assert state is not None
+    assert int(state["train/epoch"]) == 1
+    x = X.copy()
+    x[31, 1] = 1e25  # normalised in its own batch it does no harm
+    message, state = failure(train(net, mse, init(net, 0), x, X, epochs=3, lr=0.0, size=25, key=1))
+    assert "at step 1 of epoch 1" in message.splitlines()[0]
+    assert "a batch norm's inputs overflow over all rows" in message
+    assert state is None
+
+
+# Validation
+
+
+def test_validation_data_are_checked_before_the_first_epoch() -> None:
+    bad_x, bad_y = XV.copy(), YV.copy()
+    bad_x[3, 1], bad_y[29] = np.nan, 2
+    with pytest.raises(FloatingPointError, match=r"^train: validation x must be finite, got nan at \[3, 1\]"):
+        train(NET, CE, P, X, Y, epochs=1, lr=0.1, validation=(bad_x, YV))
+    with pytest.raises(FloatingPointError, match=r"^train: validation y must be finite, got nan at \[3, 1\]"):
+        train(dense(4, 4), mse, init(dense(4, 4), 0), X, X, epochs=1, lr=0.1, validation=(XV, bad_x))
+    for net in (NET, BN):
+        with pytest.raises(ValueError, match=r"^train: validation y must suit the loss, got softmax_.* got 2 at row 29$"):
+            train(net, CE, init(net, 0), X, Y, epochs=1, lr=0.1, validation=(XV, bad_y))
+
+
+def test_a_validation_loss_that_overflows_never_improves() -> None:
+    net, far = dense(4, 4), np.full((2, 4), 3e38, np.float32)
+    params = {"W": np.full((4, 4), 2, np.float32), "b": np.zeros(4, np.float32)}
+    metrics = {"width": lambda outputs, y: np.abs(outputs).max(), "accuracy": lambda outputs, y: accuracy(outputs, [0, 1])}
+    runs = list(
+        train(net, mse, params, X, X, epochs=9, lr=0.1, validation=(far, -far), stopping=early_stopping(3),
+              plateau=reduce_on_plateau(0.5, patience=0), metrics=metrics)  # fmt: skip
+    )
+    assert [report["epoch"] for _, report in runs] == [1, 2, 3]
+    assert all(math.isnan(report["validation_loss"] or 0) for _, report in runs)
+    assert [report["lr"] for _, report in runs] == [0.1, 0.05, 0.025]
+    assert not math.isfinite(runs[0][1]["metrics"]["width"])
+    assert math.isnan(runs[0][1]["metrics"]["accuracy"])
+
+
+def test_a_metric_cannot_change_what_the_next_one_sees() -> None:
+    def spoiling(outputs: Array, y: AnyArray) -> float:
+        outputs[:] = 0
+        return 0.0
+
+    with pytest.raises(ValueError, match="read-only"):
+        next(train(NET, CE, P, X, Y, epochs=1, lr=0.1, validation=(XV, YV), metrics={"a": spoiling}))
+
+
+# What the caller does in between changes nothing
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_data_that_change_between_epochs_change_nothing(weighted: bool) -> None:
+    weight = np.arange(50.0) if weighted else None
+    straight, _ = last(train(NET, CE, P, X, Y, epochs=3, lr=0.1, weight=weight, validation=(XV, YV)))
+    given = x, y, xv, yv = X.copy(), Y.copy(), XV.copy(), YV.copy()
+    runs = train(NET, CE, P, x, y, epochs=3, lr=0.1, weight=weight, validation=(xv[:], yv))
+    for state, _ in runs:
+        for array in given:
+            array[:] = 0
+    assert same_bits(dict(state), dict(straight))
+
+
+def test_params_of_a_state_are_frozen_and_its_own() -> None:
+    state, _ = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1))
+    loaded = {name: a.copy() for name, a in state.items()}
+    for params in (current_params(loaded), best_params(loaded)):
+        kept = {name: a.copy() for name, a in params.items()}
+        for array in loaded.values():
+            array[...] = 0
+        assert same_bits(dict(params), kept)
+        assert not any(a.flags.writeable for a in params.values())
+        with pytest.raises(TypeError):
+            frozen: Any = params
+            frozen["out/b"] = np.zeros(2)
+        loaded = {name: a.copy() for name, a in state.items()}
+
+
+def test_a_state_that_changes_before_the_run_starts_changes_nothing() -> None:
+    state, _ = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1))
+    loaded = {name: a.copy() for name, a in state.items()}
+    runs = train(NET, CE, loaded, X, Y, epochs=2, lr=0.1)
+    loaded["params/out/b"][:] = 9
+    assert same_bits(dict(last(runs)[0]), dict(last(train(NET, CE, P, X, Y, epochs=2, lr=0.1))[0]))
+
+
+@pytest.mark.parametrize("stopping", [None, early_stopping(9, 0.01)])
+@pytest.mark.parametrize("plateau", [None, reduce_on_plateau(0.5, patience=0)])
+@pytest.mark.parametrize("optimizer", [None, sgd(), momentum(), momentum(nesterov=True), rmsprop(centered=True), adagrad(), adam(), adamw()])
+def test_saved_and_loaded_it_goes_on_to_the_same_bytes(
+    optimizer: Optimizer | None, plateau: Monitor | None, stopping: Monitor | None, tmp_path: Path
+) -> None:
+    def end(start: Params | State, epochs: int) -> State:
+        return last(
+            train(BN, CE, start, X, Y, epochs=epochs, lr=0.05, optimizer=optimizer, plateau=plateau, stopping=stopping)
+        )[0]
+
+    np.savez(tmp_path / "run.npz", allow_pickle=False, **end(init(BN, 0), 2))
+    with np.load(tmp_path / "run.npz") as file:
+        loaded = dict(file)
+    assert same_bits(dict(end(loaded, 4)), dict(end(init(BN, 0), 4)))
+
+
+def test_a_layer_called_train_may_have_a_parameter_called_epoch() -> None:
+    def named_init(key: Key, dtype: DType) -> Params:
+        return {"epoch": np.zeros(4, dtype)}
+
+    def named_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        return x + params["epoch"], lambda dy: ({"epoch": dy.sum(axis=0)}, lambda: dy)
+
+    net = chain(train=(named_init, named_forward), out=dense(4, 2))
+    state, _ = last(train(net, CE, init(net, 0), X, Y, epochs=2, lr=0.1))
+    assert list(current_params(state)) == ["train/epoch", "out/W", "out/b"]
+    assert same_bits(dict(last(train(net, CE, last(train(net, CE, init(net, 0), X, Y, epochs=1, lr=0.1))[0], X, Y, epochs=2, lr=0.1))[0]), dict(state))
 
 
 # Overfitting a tiny batch
