@@ -55,7 +55,7 @@ def dropout_forward(rate: float, params: Params, x: Array, key: Key | None) -> t
         name, array = next(iter(params.items()))
         raise ValueError(problem("dropout", name, "not be in params, which are none", f"shape {array.shape}"))
     if key is None or rate == 0:
-        return x, _identity_pullback
+        return x.copy(), _identity_pullback
     # Drawn in float32 whatever the dtype of x, so that one key means one mask.
     kept = generator(key).random(x.shape, dtype=np.float32) >= rate
     factor = np.multiply(kept, 1 / (1 - rate), dtype=x.dtype)
@@ -67,4 +67,4 @@ def dropout_forward(rate: float, params: Params, x: Array, key: Key | None) -> t
 
 
 def _identity_pullback(dy: Array) -> tuple[Params, InputGradient]:
-    return {}, lambda: dy
+    return {}, dy.copy

@@ -8,7 +8,8 @@
 the gradients of the params, by name, and a function ``dx()`` that computes the
 gradient with respect to `x` if anybody asks (the first layer's nobody does).
 No key means inference. Nothing given may be changed: all arrays come locked.
-What is returned are new arrays, or views of what was given.
+What is returned are new arrays, not views of what was given. These laws, and
+more, are what `nnfunc.testing.check_layer` tries.
 
 A layer is made by `functools.partial` over two functions of this module, so it
 pickles and can be walked.

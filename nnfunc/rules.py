@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from nnfunc.activations import BACK_RULES, BackRule, elu, gelu, leaky_relu, relu, silu
-from nnfunc.checks import describe, locked, problem
+from nnfunc.checks import describe, locked, owned, problem
 from nnfunc.types import Activation, Array, ElementwiseFn
 
 RELU_FAMILY = frozenset({relu, leaky_relu, elu, silu, gelu})
@@ -54,6 +54,22 @@ def with_back_rule(function: str, f: Activation) -> tuple[ElementwiseFn, BackRul
     raise TypeError(problem(function, "activation", constraint, describe(f)))
 
 
+def as_pair(function: str, f: Activation) -> tuple[ElementwiseFn, ElementwiseFn]:
+    """Return an elementwise activation as its value function and its derivative.
+
+    Example:
+        >>> f, df = as_pair("check_activation", relu)
+        >>> df(np.array([-1.0, 2.0]))
+        array([0., 1.])
+    """
+    value, back = with_back_rule(function, f)
+    return f if isinstance(f, tuple) else (value, partial(_slope, value, back))
+
+
+def _slope(value: ElementwiseFn, back: BackRule, z: Array) -> Array:
+    return back(np.ones_like(z), z, value(z))
+
+
 def _custom_value(f: ElementwiseFn, z: Array) -> Array:
     return _like("f", f, z)
 
@@ -63,10 +79,10 @@ def _custom_back(df: ElementwiseFn, dy: Array, z: Array, y: Array) -> Array:
 
 
 def _like(name: str, f: ElementwiseFn, z: Array) -> Array:
-    """Return f(z), which must have the shape and dtype of z and cannot change it."""
+    """Return f(z) in an array of its own; it must have the shape and dtype of z, and cannot change it."""
     value = f(locked(z))
     if not isinstance(value, np.ndarray) or value.shape != z.shape:
         raise ValueError(problem("activation", name, f"return an array of shape {z.shape}", value))
     if value.dtype != z.dtype:
         raise TypeError(problem("activation", name, f"keep the dtype {z.dtype}", describe(value)))
-    return value
+    return owned(value)

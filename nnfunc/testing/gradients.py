@@ -1,0 +1,231 @@
+"""The gradient law: a way back against slopes by differences, with the usual cause and the smallest input that shows it.
+
+A *subject* is a function of named float64 arrays to an array ``y``, together
+with its way back: for weights r of the shape of y, the gradient of sum(r * y).
+A layer, a loss, an activation and a penalty are subjects all four.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeAlias, TypedDict
+
+import numpy as np
+
+from nnfunc.keys import fold_in, generator
+from nnfunc.slopes import (
+    WRONG_ABOVE,
+    Compare,
+    Comparison,
+    compare_slope,
+    elements,
+    find_culprit,
+    random_direction,
+)
+from nnfunc.testing.laws import Verdict, breach
+from nnfunc.types import Array, Params
+
+Forward: TypeAlias = Callable[[Params], Array]
+Back: TypeAlias = Callable[[Params, Array], Params]
+
+Subject = TypedDict("Subject", {"forward": Forward, "back": Back, "rows": tuple[str, ...], "moved": tuple[str, ...]})
+"""``rows`` are the names of arrays with one row per example, which go together;
+``moved`` the names with respect to which there is a gradient."""
+
+# Arrays of up to this many elements are moved one by one, larger ones along random directions.
+_EACH = 48
+_DIRECTIONS = 3
+_SAMPLED = 8
+_STEP = 1e-5
+
+
+def gradient_law(subject: Subject, *cases: Params) -> Verdict:
+    """Say that the way back is the derivative at some points, or raise with what is wrong about it.
+
+    Example:
+        >>> square: Subject = {"forward": lambda c: c["z"] ** 2, "back": lambda c, r: {"z": 2 * c["z"] * r},
+        ...                    "rows": ("z",), "moved": ("z",)}
+        >>> gradient_law(square, {"z": np.array([1.0, 2.0, 3.0])})
+        ('pass', '3 slopes')
+        >>> double: Subject = {**square, "back": lambda c, r: {"z": 4 * c["z"] * r}}
+        >>> gradient_law(double, {"z": np.array([1.0, 2.0, 3.0])})
+        Traceback (most recent call last):
+        ...
+        AssertionError: the gradient of z[0] must be 2, the slope of sum(y) that differences measure, got 4
+          usual cause: 2 times the slope everywhere: a factor of 2
+          smallest input found: z = [1.0]
+    """
+    found: list[Comparison] = []
+    for case in cases:
+        here = _comparisons(subject, case, subject["moved"])
+        wrong = [c for c in here if not c["kink"] and c["gap"] > WRONG_ABOVE]
+        if wrong:
+            _complain(subject, case, max(wrong, key=lambda c: c["gap"]))
+        found += here
+    scale = max(max(abs(c["analytic"]), abs(c["numeric"])) for c in found)
+    kinks = sum(c["kink"] for c in found)
+    for name in subject["moved"]:
+        own = [c for c in found if c["name"] == name]
+        if own and not any(_solid(c, scale) for c in own):
+            reason = "every point tried is on a corner, or the values jump" if own[0]["kink"] else "rounding hides them"
+            return "undecided", f"the slopes with respect to {name} must be measurable, got none that is: {reason}"
+    return "pass", f"{len(found) - kinks} slopes" + (f", {kinks} on corners left out" if kinks else "")
+
+
+def _comparisons(subject: Subject, case: Params, names: Sequence[str], plain: bool = False) -> list[Comparison]:
+    """Compare gradient and slope element by element, or along directions where there are many."""
+    compare = _comparer(subject, case, plain)
+    found: list[Comparison] = []
+    for name in names:
+        own = {name: case[name]}
+        if case[name].size <= _EACH:
+            found += [compare(*element) for element in elements(own)]
+            continue
+        along = [compare(name, (), random_direction(own, (1, i))) for i in range(_DIRECTIONS)]
+        if any(c["gap"] > WRONG_ABOVE and not c["kink"] for c in along):
+            culprit = find_culprit(compare, own, (1, _DIRECTIONS))
+            along = along if culprit["kink"] or culprit["gap"] <= WRONG_ABOVE else [culprit]
+        found += along
+        for flat in generator(fold_in(1, case[name].size)).choice(case[name].size, _SAMPLED, replace=False):
+            one = np.zeros_like(case[name])
+            one.flat[flat] = 1
+            found.append(compare(name, _index(case[name], int(flat)), {name: one}))
+    return found
+
+
+def _comparer(subject: Subject, case: Params, plain: bool = False) -> Compare:
+    """Return the comparison for sum(r * y), r being random weights, or 1 if `plain`."""
+    y = subject["forward"](case)
+    r = np.ones_like(y) if plain else weights_for(y)
+    given = subject["back"](case, r)
+    gradient = {name: np.asarray(given.get(name, np.zeros_like(case[name])), np.float64) for name in subject["moved"]}
+
+    def value(moved: Params) -> float:
+        return float(np.vdot(r, subject["forward"](moved)))
+
+    size = float(np.vdot(np.abs(r), np.abs(y)))
+    return partial(compare_slope, value, case, value(case), size, gradient, _STEP)
+
+
+def weights_for(y: Array) -> Array:
+    """Return fixed random weights of both signs for the elements of `y`, none of them small.
+
+    Example:
+        >>> bool((abs(weights_for(np.zeros((3, 2)))) >= 0.5).all())
+        True
+    """
+    draw = generator((2, y.size))
+    weights: Array = draw.uniform(0.5, 1.5, y.shape) * np.where(draw.random(y.shape) < 0.5, -1.0, 1.0)
+    return weights
+
+
+def _solid(c: Comparison, scale: float) -> bool:
+    """Say whether a slope was measured well enough for a mistake to show."""
+    size = max(abs(c["analytic"]), abs(c["numeric"]))
+    exact = c["noise"] < 1e-3 * size or c["analytic"] == c["numeric"]
+    # Nothing, beside other slopes that are something, is a measurement too.
+    return not c["kink"] and (exact or (size <= 2 * c["noise"] and c["noise"] < 1e-5 * scale))
+
+
+def _complain(subject: Subject, case: Params, worst: Comparison) -> None:
+    """Find the smallest case that shows the mistake, and the usual cause, and raise."""
+    name = worst["name"]
+
+    def mistakes(smaller: Params, plain: bool) -> list[Comparison]:
+        try:
+            with np.errstate(all="ignore"):
+                found = _comparisons(subject, smaller, (name,), plain)
+        except (ValueError, IndexError, ArithmeticError):
+            return []
+        return [c for c in found if c["gap"] > WRONG_ABOVE and not c["kink"] and c["index"] and _solid(c, math.inf)]
+
+    cause = _usual_cause(subject, case, name)
+    smallest = _shrunk(lambda smaller: bool(mistakes(smaller, False)), case, subject["rows"])
+    plain = mistakes(smallest, True)
+    shown = max(plain or mistakes(smallest, False), key=lambda c: c["gap"], default=worst)
+    of = "sum(y)" if plain else "a weighted sum of y"
+    inputs = ", ".join(f"{each} = {np.round(smallest[each], 6).tolist()}" for each in subject["rows"])
+    where = f"{name}{list(shown['index'])}" if shown["index"] else name
+    constraint = f"be {shown['numeric']:.4g}, the slope of {of} that differences measure"
+    breach(
+        f"the gradient of {where}", constraint, f"{shown['analytic']:.4g}", cause, shown_by=inputs or "the params given"
+    )
+
+
+def _shrunk(is_wrong: Callable[[Params], bool], case: Params, rows: tuple[str, ...]) -> Params:
+    """Return the case with as few rows, and as simple values, as still show the mistake."""
+    if not rows:
+        return case
+    n, best = len(case[rows[0]]), case
+    for kept in [*([i] for i in range(min(n, 4))), *([i, j] for i in range(min(n, 3)) for j in range(i))]:
+        smaller = {name: array[kept] if name in rows else array for name, array in case.items()}
+        if is_wrong(smaller):
+            best = smaller
+            break
+    for simpler in _simpler(best, rows[0]):
+        if is_wrong(simpler):
+            best = simpler
+            break
+    return best
+
+
+def _simpler(case: Params, name: str) -> Iterator[Params]:
+    array = case[name]
+    for values in (np.ones_like(array), np.round(array), np.round(array, 1)):
+        if not np.array_equal(values, array):
+            yield {**case, name: values}
+
+
+def _usual_cause(subject: Subject, case: Params, name: str) -> str:
+    """Compare the whole gradient of one array with its slopes, and say what most often looks like that."""
+    array = case[name]
+    if array.size > 400:
+        return ""
+    compare = _comparer(subject, case)
+    found = [c for c in (compare(*element) for element in elements({name: array})) if not c["kink"]]
+    analytic, numeric = np.array([c["analytic"] for c in found]), np.array([c["numeric"] for c in found])
+    floor = 1e-6 * max(float(np.abs(numeric).max(initial=0)), float(np.abs(analytic).max(initial=0)))
+    if not analytic.any():
+        return "it is 0 or missing, though the value depends on it: is its gradient returned, under its own name?"
+    if not (np.abs(numeric) > floor).any():
+        return "the value does not depend on it at all: is it used, and is a value computed before kept?"
+    told = np.abs(numeric) > floor
+    ratios = analytic[told] / numeric[told]
+    if np.allclose(ratios, ratios[0], rtol=1e-3):
+        return _about_factor(float(ratios[0]), subject, case)
+    if array.ndim == 2 and array.shape[0] == array.shape[1] and len(found) == array.size:
+        square = analytic.reshape(array.shape)
+        if np.allclose(square, numeric.reshape(array.shape).T, rtol=1e-3, atol=floor):
+            return "it is the transpose of the slopes"
+    y = subject["forward"](case)
+    if y.shape == array.shape and len(found) == array.size:
+        rest = (numeric - analytic).reshape(array.shape)
+        if np.allclose(rest, weights_for(y), rtol=1e-3, atol=floor):
+            return "dy itself is missing in it: the skip term"
+    if np.allclose(np.abs(analytic), np.abs(numeric), rtol=1e-3, atol=floor):
+        return "some signs are the opposite"
+    return "the formula of the gradient is another function's than that of the value"
+
+
+def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
+    rows = len(case[subject["rows"][0]]) if subject["rows"] else 1
+    y = subject["forward"](case)
+    width = y.size // rows
+    if math.isclose(ratio, -1, rel_tol=1e-3):
+        return "the sign is the opposite"
+    for count, what, outer in (
+        (rows, "rows in the batch", "the mean over rows"),
+        (width, "outputs in a row", "the mean"),
+    ):
+        if count > 2 and math.isclose(abs(ratio), count, rel_tol=1e-3):
+            return f"off by a factor of {ratio:.1f} = the number of {what}: a sum where the value has a mean?"
+        if count > 2 and math.isclose(abs(ratio), 1 / count, rel_tol=1e-3):
+            return f"off by a factor of 1/{1 / ratio:.1f} = 1 / the number of {what}: {outer} is taken twice?"
+    for factor in (2.0, 0.5):
+        if math.isclose(abs(ratio), factor, rel_tol=1e-3):
+            return f"{ratio:.3g} times the slope everywhere: a factor of 2"
+    return f"{ratio:.4g} times the slope everywhere: a constant factor"
+
+
+def _index(array: Array, flat: int) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(flat, array.shape))

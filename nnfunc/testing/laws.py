@@ -1,0 +1,97 @@
+"""A law, its verdict, and how a checker goes through its laws: stop at the first breach, or report on all."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NoReturn, TypeAlias, TypedDict
+
+import numpy as np
+
+from nnfunc.checks import describe
+from nnfunc.tables import table
+
+Status: TypeAlias = Literal["pass", "fail", "undecided", "not applicable"]
+Verdict: TypeAlias = tuple[Status, str]
+
+Law: TypeAlias = tuple[str, Callable[[], Verdict]]
+"""A name, and a function that tries the law: it returns a status and a word on
+it, or raises AssertionError with a sentence that says what is wrong."""
+
+LawResult = TypedDict("LawResult", {"law": str, "status": Status, "detail": str})
+
+
+def judged(checker: str, laws: Sequence[Law], report: bool) -> list[LawResult]:
+    """Try laws in order and return the results; without `report`, raise at the first that is not kept.
+
+    The first law of a list is the form of the piece. Where that is broken the
+    others would only stumble over it, and are not tried.
+
+    Raises:
+        AssertionError: a law is broken, or could not be decided.
+
+    Example:
+        >>> def broken():
+        ...     breach("the answer", "be 42", 41)
+        >>> judged("check_it", [("sense", lambda: ("pass", "")), ("answer", broken)], report=False)
+        Traceback (most recent call last):
+        ...
+        AssertionError: check_it: the answer must be 42, got 41
+          law: answer
+    """
+    results: list[LawResult] = []
+    for name, law in laws:
+        cause: Exception | None = None
+        status: Status = "fail"
+        try:
+            with np.errstate(all="ignore"):
+                status, detail = law()
+        except AssertionError as error:
+            detail, cause = str(error), error.__cause__ if isinstance(error.__cause__, Exception) else None
+        except Exception as error:
+            detail, cause = f"{name} must hold without an error, got {type(error).__name__}: {error}", error
+        results.append({"law": name, "status": status, "detail": detail})
+        if status in ("fail", "undecided") and not report:
+            raise AssertionError(f"{checker}: {detail}\n  law: {name}") from cause
+        if status == "fail" and len(results) == 1:
+            results += [{"law": other, "status": "not applicable", "detail": "not tried"} for other, _ in laws[1:]]
+            break
+    if report:
+        print(table([{**result, "detail": _first_line(result["detail"])} for result in results]))
+    return results
+
+
+def stumbled(error: Exception) -> Law:
+    """Return the law that stands for the rest where a piece fails before they can be tried.
+
+    Example:
+        >>> judged("check_it", [("form", lambda: ("pass", "")), stumbled(KeyError("W"))], report=False)
+        Traceback (most recent call last):
+        ...
+        AssertionError: check_it: the piece must run on ordinary inputs, got KeyError: 'W'
+          law: runs
+    """
+
+    def law() -> Verdict:
+        raise AssertionError(f"the piece must run on ordinary inputs, got {type(error).__name__}: {error}") from error
+
+    return "runs", law
+
+
+def breach(subject: str, constraint: str, got: object, cause: str = "", *, shown_by: str = "") -> NoReturn:
+    """Raise AssertionError: one sentence, then the usual cause and the input that shows it, where there are any.
+
+    Example:
+        >>> breach("y", "be new", "a view of x", "return x.copy()", shown_by="x = [[1.0]]")
+        Traceback (most recent call last):
+        ...
+        AssertionError: y must be new, got a view of x
+          usual cause: return x.copy()
+          smallest input found: x = [[1.0]]
+    """
+    text = f"{subject} must {constraint}, got {got if isinstance(got, str) else describe(got)}"
+    text += f"\n  usual cause: {cause}" if cause else ""
+    text += f"\n  smallest input found: {shown_by}" if shown_by else ""
+    raise AssertionError(text)
+
+
+def _first_line(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line if len(line) <= 100 else line[:97] + "..."

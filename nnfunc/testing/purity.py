@@ -1,0 +1,196 @@
+"""Purity: a function of its arguments alone, that changes nothing and shares nothing."""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+
+from nnfunc.checks import check_callable
+from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
+from nnfunc.types import AnyArray
+
+Bits: TypeAlias = tuple[object, ...]
+
+
+def check_pure(f: Callable[..., object], *args: object, report: bool = False) -> list[LawResult]:
+    """Check that ``f(*args)`` is pure.
+
+    Laws:
+        It gives the same bits again, also after a call in between; no argument
+        changes; no result shares memory with an argument that can be written
+        to; and the global random states of `random` and `numpy.random` stay.
+
+    Args:
+        f: any function.
+        args: its arguments. Arrays in them, in tuples, lists and mappings too,
+            are handed over as writable copies, so that a change would succeed.
+        report: print a table of all laws, and raise nothing.
+
+    Returns:
+        A dict per law: ``law``, ``status`` and ``detail``.
+
+    Raises:
+        AssertionError: a law is broken; the message says which, and how.
+        TypeError: `f` is no function.
+
+    Example:
+        >>> check_pure(np.add, np.ones(2), np.ones(2))[0]["status"]
+        'pass'
+        >>> check_pure(np.transpose, np.ones((1, 2)))
+        Traceback (most recent call last):
+        ...
+        AssertionError: check_pure: the result must share no memory with a writable argument, got memory of argument 0
+          usual cause: a view, or the argument itself, is returned; return a copy
+          law: no aliasing
+    """
+    check_callable("check_pure", "f", f, "of the arguments given")
+    return judged("check_pure", purity_laws(f, args, [f"argument {i}" for i in range(len(args))]), report)
+
+
+def purity_laws(f: Callable[..., object], args: Sequence[object], names: Sequence[str]) -> list[Law]:
+    """Return the laws of purity for a call, whose arguments have names.
+
+    Example:
+        >>> [name for name, law in purity_laws(np.negative, (np.ones(2),), ["x"])]
+        ['arguments unchanged', 'global random state', 'same bits', 'no aliasing']
+    """
+    return [
+        ("arguments unchanged", lambda: unchanged(f, args, names)),
+        ("global random state", lambda: _global_state_untouched(f, args)),
+        ("same bits", lambda: _repeats(f, args)),
+        ("no aliasing", lambda: _no_aliasing(f, args, names)),
+    ]
+
+
+def unchanged(f: Callable[..., object], args: Sequence[object], names: Sequence[str]) -> Verdict:
+    """Say that no argument changes, or raise.
+
+    Example:
+        >>> unchanged(np.negative, (np.ones(2),), ["x"])[0]
+        'pass'
+    """
+    given = [writable(arg) for arg in args]
+    before = [bits(arg) for arg in given]
+    materialised(f(*given))
+    for name, arg, then in zip(names, given, before, strict=True):
+        if bits(arg) != then:
+            cause = "an operation in place (+=, out=, sort) on what was given; make a new array"
+            breach(name, "stay as it is", "other values after the call", cause)
+    return "pass", f"{len(args)} compared"
+
+
+def _repeats(f: Callable[..., object], args: Sequence[object]) -> Verdict:
+    first, kept = None, None
+    for call in range(3):
+        result = materialised(f(*[writable(arg) for arg in args]))
+        found = bits(result)
+        if first is None:
+            first, kept = found, result
+        elif found != first:
+            cause = "state kept between calls, a random generator that is not made from the key, or memory never filled"
+            breach(
+                "the result",
+                "be the same bits at each call with the same arguments",
+                f"others at call {call + 1}",
+                cause,
+            )
+        elif bits(kept) != first:
+            cause = "a buffer is kept and written to again; return a new array"
+            breach("a result", "stay as it is when the function is called again", "other values", cause)
+    return "pass", "3 calls"
+
+
+def _no_aliasing(f: Callable[..., object], args: Sequence[object], names: Sequence[str]) -> Verdict:
+    given = [writable(arg) for arg in args]
+    results = arrays_in(materialised(f(*given)))
+    for name, arg in zip(names, given, strict=True):
+        for array in arrays_in(arg):
+            if any(np.may_share_memory(array, result) and np.shares_memory(array, result) for result in results):
+                cause = "a view, or the argument itself, is returned; return a copy"
+                breach("the result", "share no memory with a writable argument", f"memory of {name}", cause)
+    return "pass", f"{len(results)} arrays"
+
+
+def _global_state_untouched(f: Callable[..., object], args: Sequence[object]) -> Verdict:
+    kept = random.getstate(), np.random.get_state(legacy=True)
+    try:
+        random.random()  # so that a call which seeds is seen even if calls before it did the same
+        np.random.random_sample()
+        before = random.getstate(), bits(np.random.get_state(legacy=True))
+        materialised(f(*[writable(arg) for arg in args]))
+        after = random.getstate(), bits(np.random.get_state(legacy=True))
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+    for module, then, now in zip(("random", "numpy.random"), before, after, strict=True):
+        if then != now:
+            breach(
+                f"the global state of {module}", "stay as it is", "another", "draw from nnfunc.generator(key) instead"
+            )
+    return "pass", ""
+
+
+def writable(value: object) -> object:
+    """Copy a value with all arrays in it made new and writable, mappings made dicts.
+
+    Example:
+        >>> a = np.zeros(2)
+        >>> a.setflags(write=False)
+        >>> writable({"a": a})["a"].flags.writeable
+        True
+    """
+    if isinstance(value, np.ndarray):
+        return np.array(value, order="C" if value.flags.c_contiguous else "K")
+    if isinstance(value, (dict, MappingProxyType)):
+        return {name: writable(part) for name, part in value.items()}
+    if type(value) is tuple:
+        return tuple(writable(part) for part in value)
+    return [writable(part) for part in value] if type(value) is list else value
+
+
+def materialised(value: object) -> object:
+    """Return an iterator's values as a tuple, and anything else as it is.
+
+    Example:
+        >>> materialised(iter([1, 2]))
+        (1, 2)
+    """
+    return tuple(value) if isinstance(value, Iterator) else value
+
+
+def arrays_in(value: object) -> list[AnyArray]:
+    """Return all arrays in a value, in tuples, lists and mappings too.
+
+    Example:
+        >>> len(arrays_in((np.zeros(1), {"W": np.zeros(2)}, 3.0)))
+        2
+    """
+    if isinstance(value, np.ndarray):
+        return [value]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
+    return [array for part in parts for array in arrays_in(part)]
+
+
+def bits(value: object) -> Bits:
+    """Return what tells two values apart to the last bit; functions in them are passed over.
+
+    Example:
+        >>> bits(np.zeros(1)) == bits(np.zeros(1)), bits(np.zeros(1)) == bits(-np.zeros(1))
+        (True, False)
+        >>> bits(float("nan")) == bits(float("nan"))
+        True
+    """
+    if isinstance(value, np.ndarray):
+        return "array", value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, Mapping):
+        return "mapping", *((name, bits(part)) for name, part in value.items())
+    if isinstance(value, (tuple, list)):
+        return "sequence", *(bits(part) for part in value)
+    if isinstance(value, float):
+        return "float", type(value).__name__, "nan" if math.isnan(value) else value.hex()
+    if isinstance(value, (bool, int, str, bytes, complex, np.generic, type(None))):
+        return "value", type(value).__name__, repr(value)
+    return ("function",) if callable(value) else ("other", type(value).__name__)

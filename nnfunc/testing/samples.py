@@ -1,0 +1,124 @@
+"""Inputs for the checkers, and comparisons: rows made of the caller's, other layouts, large values."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nnfunc.checks import locked
+from nnfunc.keys import generator
+from nnfunc.testing.laws import Verdict, breach
+from nnfunc.types import AnyArray, Array, DType, Params
+
+# Where a plain exp overflows in float32 but not in float64, which is the reference there.
+_LARGE = (30.0, 300.0)
+_LARGEST = 1e4
+_ROOM = 1e37
+
+
+def own_rows(x: Array, accepts: Callable[[Array], bool], n: int = 5) -> Array:
+    """Return n rows whose values come from the same columns of `x`, or x itself where they are not accepted.
+
+    Values that are not all whole numbers are scaled a little, so that no two
+    rows are equal.
+
+    Example:
+        >>> own_rows(np.array([[0.5, 1.5]]), lambda x: True).shape
+        (5, 2)
+    """
+    draw = generator((4, x.size))
+    picked = draw.integers(0, len(x), (n, *x.shape[1:]))
+    rows: Array = np.take_along_axis(x, picked, axis=0) if x.ndim > 1 else x[picked]
+    whole = bool((np.round(x) == x).all())
+    candidates = [rows] if whole and len(x) > 1 else []
+    candidates += [rows * draw.uniform(0.6, 1.4, rows.shape), rows]
+    return next((locked(each) for each in candidates if accepts(locked(each))), x)
+
+
+def in_dtype(params: Params, dtype: DType) -> Params:
+    """Return locked params in another dtype.
+
+    Example:
+        >>> in_dtype({"b": np.zeros(1)}, np.dtype(np.float32))["b"].dtype
+        dtype('float32')
+    """
+    return {name: locked(array.astype(dtype)) for name, array in params.items()}
+
+
+def reordered(array: AnyArray) -> AnyArray:
+    """Return an equal locked array with another memory layout: columns first, every second element.
+
+    Example:
+        >>> a = np.arange(6.0).reshape(2, 3)
+        >>> b = reordered(a)
+        >>> bool((a == b).all()), b.flags.c_contiguous
+        (True, False)
+    """
+    if array.ndim == 0:
+        return locked(array)
+    wide = np.zeros(tuple(2 * n for n in array.shape), array.dtype, order="F")
+    view = wide[tuple(slice(None, None, 2) for _ in array.shape)]
+    view[...] = array
+    return locked(view)
+
+
+def close(a: AnyArray, b: AnyArray, tolerance: float = 1e-9) -> bool:
+    """Say whether two arrays are equal but for rounding.
+
+    Example:
+        >>> close(np.ones(2), np.ones(2) + 1e-12), close(np.ones(2), np.zeros(2))
+        (True, False)
+    """
+    if a.shape != b.shape:
+        return False
+    size = float(np.max(np.abs(b), initial=0, where=np.isfinite(b)))
+    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * size, equal_nan=True))
+
+
+def first_difference(a: AnyArray, b: AnyArray) -> str:
+    """Say where `a` differs most from what it should be, `b`.
+
+    Example:
+        >>> first_difference(np.array([1.0, 5.0]), np.array([1.0, 1.0]))
+        '5 for 1 at [1] (5 times)'
+    """
+    if a.shape != b.shape:
+        return f"shape {a.shape} for {b.shape}"
+    with np.errstate(all="ignore"):
+        at = np.unravel_index(int(np.nanargmax(np.abs(a - b))) if np.abs(a - b).size else 0, a.shape)
+        times = float(a[at] / b[at])
+    return f"{a[at]:.4g} for {b[at]:.4g} at {[int(i) for i in at]} ({times:.3g} times)"
+
+
+def stable_law(everything: Callable[[Array], dict[str, Array]], x: Array) -> Verdict:
+    """Try large inputs: what float64 can tell, float32 must give finite; and no NaN where there was none.
+
+    Example:
+        >>> def naive(x):
+        ...     return {"y": np.log(np.exp(x))}
+        >>> with np.errstate(all="ignore"):
+        ...     stable_law(naive, np.array([[1.0, -1.0]]))
+        Traceback (most recent call last):
+        ...
+        AssertionError: y must be finite in float32 at inputs of 300, where it is 300, got inf
+          usual cause: exp overflows, or log is given a 0: subtract the maximum first, use log1p, expm1 or logaddexp
+    """
+    unit = x / max(float(np.max(np.abs(x), initial=0)), 1e-30)
+    cause = "exp overflows, or log is given a 0: subtract the maximum first, use log1p, expm1 or logaddexp"
+    try:
+        everything(unit * _LARGE[0])
+    except (ValueError, IndexError):
+        return "not applicable", "large inputs are refused"
+    for size in _LARGE:
+        exact = everything(unit * size)
+        rounded = everything((unit * size).astype(np.float32))
+        for name, reference in exact.items():
+            wrong = np.flatnonzero(~np.isfinite(rounded[name]) & (np.abs(reference) < _ROOM))
+            if wrong.size:
+                true, got = reference.flat[wrong[0]], rounded[name].flat[wrong[0]]
+                constraint = f"be finite in float32 at inputs of {size:g}, where it is {true:.4g}"
+                breach(name, constraint, f"{got}", cause)
+    before = everything(unit * _LARGE[-1])
+    for name, array in everything(unit * _LARGEST).items():
+        if np.isnan(array).any() and not np.isnan(before[name]).any():
+            breach(name, f"not be NaN at inputs of {_LARGEST:g}", "nan", cause)
+    return "pass", f"inputs up to {_LARGEST:g}"

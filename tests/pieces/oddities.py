@@ -1,0 +1,17 @@
+"""All right pieces: name and the check that must pass."""
+
+from collections.abc import Callable
+from functools import partial
+
+from nnfunc.testing import check_optimizer
+from tests.pieces import odd_functions, odd_layers, odd_optimizers
+
+ODDITIES: dict[str, Callable[[], object]] = {
+    **{f"layer: {name}": call for name, call in odd_layers.LAYERS.items()},
+    **{f"function: {name}": call for name, call in odd_functions.FUNCTIONS.items()},
+    **{
+        f"optimizer: {name}": partial(check_optimizer, optimizer)
+        for name, optimizer in odd_optimizers.OPTIMIZERS.items()
+    },
+    **{f"other: {name}": call for name, call in odd_functions.OTHERS.items()},
+}
