@@ -135,9 +135,11 @@ def _made_by_transform(pieces: Pieces, step: Step) -> str:
     transform = pieces["transform"]
     if transform is None:
         return ""
-    _, g = value_and_grads_pass(
-        "train", pieces["net"], pieces["loss_fn"], params, batch["x"], batch["y"], batch["weight"], pieces["penalty"], key
-    )
+    net, loss_fn, penalty = pieces["net"], pieces["loss_fn"], pieces["penalty"]
+    try:
+        _, g = value_and_grads_pass("train", net, loss_fn, params, batch["x"], batch["y"], batch["weight"], penalty, key)
+    except FloatingPointError:
+        return ""  # the mean of finite losses overflows; the transform was never reached
     try:
         sent = transform(g)
     except FloatingPointError as error:
