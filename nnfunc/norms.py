@@ -11,7 +11,8 @@ from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from nnfunc.checks import as_number, as_size, describe, problem
+from nnfunc.bounds import above_zero
+from nnfunc.checks import as_size, describe, problem
 from nnfunc.types import Array, DType, InputGradient, Key, Layer, Params, Pullback
 
 _NormForward = Callable[[int, float, Params, Array, Key | None], tuple[Array, Pullback]]
@@ -87,9 +88,7 @@ def batch_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
 
 
 def _norm(function: str, forward: _NormForward, n: SupportsIndex, eps: SupportsFloat) -> Layer:
-    columns, small = as_size(function, "n", n), as_number(function, "eps", eps)
-    if small <= 0:
-        raise ValueError(problem(function, "eps", "be above 0", small))
+    columns, small = as_size(function, "n", n), above_zero(function, "eps", eps)
     return partial(_norm_init, columns), partial(forward, columns, small)
 
 
@@ -140,11 +139,11 @@ def batch_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | 
 
 def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> tuple[Array, Pullback]:
     n = x.shape[axis]
-    xhat: Array = x - np.add.reduce(x, axis=axis, keepdims=True) / n
-    # A large mean is rounded: what is left of it after the first subtraction goes in a second.
-    xhat -= np.add.reduce(xhat, axis=axis, keepdims=True) / n
-    inverse = 1 / np.sqrt(np.add.reduce(xhat * xhat, axis=axis, keepdims=True) / n + eps)
-    xhat *= inverse
+    xhat, inverse = _whitened(x, eps, axis)
+    if not np.minimum.reduce(inverse, axis=None) > 0:  # a variance overflowed
+        scale = _scales(x, inverse, axis)
+        xhat, inverse = _whitened(x / scale, np.maximum(eps / scale / scale, np.finfo(x.dtype).tiny), axis)
+        inverse /= scale
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
         def dx() -> Array:
@@ -158,6 +157,25 @@ def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> t
         return _parameter_grads(dy, xhat), dx
 
     return xhat * gamma + beta, pullback
+
+
+def _whitened(x: Array, eps: float | Array, axis: int) -> tuple[Array, Array]:
+    """Return xhat and 1 / sqrt(var + eps)."""
+    n = x.shape[axis]
+    xhat: Array = x - np.add.reduce(x, axis=axis, keepdims=True) / n
+    # A large mean is rounded: what is left of it after the first subtraction goes in a second.
+    xhat -= np.add.reduce(xhat, axis=axis, keepdims=True) / n
+    inverse: Array = 1 / np.sqrt(np.add.reduce(xhat * xhat, axis=axis, keepdims=True) / n + eps)
+    xhat *= inverse
+    return xhat, inverse
+
+
+def _scales(x: Array, inverse: Array, axis: int) -> Array:
+    """Return a power of two near the largest value where finite values overflowed, and 1 elsewhere."""
+    largest = np.max(np.abs(x), axis=axis, keepdims=True)
+    power = np.ldexp(np.ones_like(largest), np.frexp(largest)[1] - 1)
+    scales: Array = np.where((inverse > 0) | ~np.isfinite(largest), np.ones_like(largest), power)
+    return scales
 
 
 def _parameter_grads(dy: Array, xhat: Array) -> Params:

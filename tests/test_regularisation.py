@@ -203,6 +203,27 @@ def test_a_large_mean_costs_no_digits(mean: float, rows: int) -> None:
     assert np.allclose(forward(layer_norm(rows), init(layer_norm(rows), 0), turned), by_row, atol=3e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [2.0**64, 2.0**125, -(2.0**126)])
+def test_squares_that_overflow_do_not_make_norms_silent(dtype: type, size: float) -> None:
+    rows: Array = np.array([[1, 2, 3, 1.5], [1, 1, 1, 1], [0.5, -1, 0, 1]], dtype)
+    large = rows * dtype(size if dtype is np.float32 else size**8)
+    large[2] = rows[2]  # beside a large row, an ordinary one keeps its bits
+    wide = rows[:2].astype(np.float64)
+    sign = math.copysign(1, size) if dtype is np.float32 else 1
+    expected = sign * (wide - wide.mean(axis=1, keepdims=True)) / np.maximum(wide.std(axis=1, keepdims=True), 1e-30)
+    net = layer_norm(4)
+    params = init(net, 0, dtype)
+    y = forward(net, params, large)
+    assert np.allclose(y[:2], expected, atol=1e-6)
+    assert same_bits(y[2], forward(net, params, rows)[2])
+    turned = forward(batch_norm(3), init(batch_norm(3), 0, dtype), np.ascontiguousarray(large.T), key=0)
+    assert np.allclose(turned.T, y, atol=1e-6)
+    g, dx = vjp(net, params, large)[1](np.eye(3, 4, dtype=dtype))
+    assert all(np.isfinite(a).all() for a in (dx(), *g.values()))
+    assert np.isnan(forward(net, params, large[:1] * dtype(np.inf))).all()
+
+
 # Calibration
 
 
