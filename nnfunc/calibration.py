@@ -5,12 +5,13 @@ from typing import SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.blame import where_not_finite
 from nnfunc.checks import as_inputs, as_size, lasting, locked, problem
 from nnfunc.combinators import chain_parts, inner_of_residual, layer_names
 from nnfunc.dropout import dropout_forward
 from nnfunc.norms import batch_norm_forward
 from nnfunc.params import checked_params, sealed
-from nnfunc.pieces import check_pair, checked_output, reraise
+from nnfunc.pieces import check_pair, checked_output, missing_param, reraise
 from nnfunc.types import Array, Layer, Params
 from nnfunc.walk import made_by, options, walk
 
@@ -34,7 +35,7 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
             by rounding only.
 
     Raises:
-        FloatingPointError: a batch norm's inputs are not finite.
+        FloatingPointError: `x`, a parameter or a batch norm's inputs are not finite.
         TypeError, ValueError: as `forward`, or a batch norm meets fewer than two rows.
 
     Example:
@@ -52,7 +53,16 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
     rows, step = as_inputs("calibrate", "x", x, dtype), as_size("calibrate", "size", size)
     chunks = [rows[start : start + step] for start in range(0, len(rows), step)]
     with np.errstate(all="ignore"):
-        found, _ = _through(net, held, chunks)
+        try:
+            found, _ = _through(net, held, chunks)
+        except KeyError as error:
+            raise ValueError(missing_param("calibrate", error, held)) from error
+        except FloatingPointError as error:
+            for name, array in {"x": rows, **held}.items():
+                bad = where_not_finite(array)
+                if bad:
+                    raise FloatingPointError(problem("calibrate", name, "be finite", bad)) from error
+            raise
     return sealed({name: lasting(array) for name, array in found.items()})
 
 

@@ -103,11 +103,7 @@ def as_number(function: str, argument: str, value: SupportsFloat, least: float =
 
 
 def as_float(function: str, argument: str, value: SupportsFloat) -> float:
-    """Return `value` as a Python float, which may be infinite or NaN.
-
-    Raises:
-        TypeError: it is not a real number.
-        ValueError: it is an integer beyond the largest float.
+    """Return `value`, a single real number, as a Python float, which may be infinite or NaN.
 
     Example:
         >>> as_float("early_stopping", "metric", np.float32("inf"))

@@ -11,7 +11,7 @@ from nnfunc.blame import where
 from nnfunc.checks import as_targets, check_callable, locked, problem
 from nnfunc.fusion import on_logits
 from nnfunc.layers import activation_forward, dense_forward
-from nnfunc.passes import prepared, row_shares
+from nnfunc.passes import checked_penalty, prepared, row_shares
 from nnfunc.replay import Stage, first_bad, label, replay, stage
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty
 from nnfunc.walk import made_by, options, walk
@@ -22,6 +22,7 @@ Diagnosis = TypedDict(
 
 # A column, or a parameter, this many times as large as is usual is worth a word.
 _LARGE = 1e3
+_OF_PENALTY = " of the penalty "
 
 
 def diagnose(
@@ -71,6 +72,8 @@ def diagnose(
         'W is as large as 1e+200: earlier steps were too long (lower the learning rate, clip the gradients)'
     """
     check_callable("diagnose", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
+    if penalty is not None:
+        check_callable("diagnose", "penalty", penalty, "params -> (value, grads)")
     held, inputs = prepared("diagnose", net, params, x)
     targets = as_targets("diagnose", "y", y, inputs.dtype)
     if targets.ndim == 0 or len(targets) != len(inputs):
@@ -100,9 +103,10 @@ def diagnose(
 def _replay_penalty(penalty: Penalty, params: Params, stages: list[Stage]) -> None:
     clean = not any(found["bad"] for found in stages if found["tensor"] == "parameter")
     with np.errstate(all="ignore"):
-        value, grads = penalty(params)
-    stages.append(stage(label(penalty).lstrip("_"), "penalty", np.asarray(float(value)), clean))
-    stages.extend(stage(name, "gradient", np.asarray(g), clean) for name, g in grads.items())
+        value, grads = checked_penalty("diagnose", penalty, params)
+    called = label(penalty).lstrip("_")
+    stages.append(stage(called, "penalty", np.asarray(value), clean))
+    stages.extend(stage(f"{name}{_OF_PENALTY}{called}", "gradient", g, clean) for name, g in grads.items())
 
 
 def _text(first: Stage) -> str:
@@ -144,7 +148,9 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) 
         return f"a broken step: layer {name or 'net'} is not the library's own, and its input and params are finite"
     if kind == "loss" and not _is_from_here(loss_fn):
         return f"a broken step: the loss {name} is not the library's own, and the outputs are finite"
-    if kind == "penalty":
+    if kind == "gradient" and name == "outputs" and not _is_from_here(loss_fn):
+        return f"a broken step: the loss {label(loss_fn)} is not the library's own, and its gradient is not finite where its value is"
+    if kind == "penalty" or (kind == "gradient" and _OF_PENALTY in name):
         return "a broken penalty, or params too large for it"
     is_input = name.startswith("input of ")
     if kind == "gradient" and _is_custom(net, name[9:] if is_input else name.rpartition("/")[0]):

@@ -9,15 +9,17 @@ from numpy.typing import ArrayLike
 
 from nnfunc.activations import BACK_RULES, BackRule, log_softmax, softmax
 from nnfunc.checks import problem
+from nnfunc.clipping import check_finite
 from nnfunc.combinators import residual_forward
 from nnfunc.dropout import dropout_forward
 from nnfunc.layers import activation_forward, dense_forward, product
 from nnfunc.norms import batch_norm_forward, layer_norm_forward
 from nnfunc.params import checked_params
 from nnfunc.passes import prepared, run
-from nnfunc.pieces import check_pair
+from nnfunc.pieces import check_pair, reraise
 from nnfunc.replay import label
-from nnfunc.types import Array, ElementwiseFn, Key, Layer, Params, Pullback
+from nnfunc.squares import sum_of_squares
+from nnfunc.types import Array, DType, ElementwiseFn, Key, Layer, Params, Pullback
 from nnfunc.walk import made_by, map_layers, options, walk
 
 LayerSummary = TypedDict(
@@ -71,7 +73,8 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
     residual comes after the layers inside, and counts only its sum.
 
     Raises:
-        TypeError, ValueError: `net` is no layer, or `params` are not its params.
+        TypeError, ValueError: `net` is no layer, or `params` are not its params: what
+            the library's layers miss, do not know, or have in another shape.
 
     Example:
         >>> from nnfunc import chain, dense, init, relu, table
@@ -83,7 +86,7 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
         total               64   10                           2,410   9,640       4,768
     """
     check_pair("summary", "net", net)
-    held, _ = checked_params("summary", params)
+    held, dtype = checked_params("summary", params)
     owners = _params_of(net, held)
     rows: list[LayerSummary] = []
     width: int | None = None
@@ -93,7 +96,9 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
         columns = fixed[0] if fixed else width
         is_custom = made_by(layer) not in _KINDS
         width = fixed[-1] if fixed else None if is_custom else width
-        own = owners.get(path, {}) if made_by(layer) is not residual_forward else {}
+        own = owners[path] if made_by(layer) is not residual_forward else {}
+        if own or known:
+            _check_own(path, layer, own, columns or 1, dtype)
         rows.append(
             {
                 "layer": path or "net",
@@ -118,6 +123,19 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
         "operations": None if None in costs else sum(cost or 0 for cost in costs),
     }
     return [*rows, total]
+
+
+def _check_own(path: str, layer: Layer, own: Params, columns: int, dtype: DType) -> None:
+    """Let a layer of the library say of its params what it would say in a forward pass."""
+    if made_by(layer) not in _KINDS:
+        return
+    try:
+        with np.errstate(all="ignore"):
+            layer[1](own, np.zeros((2, columns), dtype), 0)
+    except Exception as error:
+        if not path:
+            raise
+        reraise(error, path)
 
 
 def kind_of(layer: Layer) -> str:
@@ -196,24 +214,28 @@ def update_ratio(before: Params, after: Params) -> dict[str, float]:
     Raises:
         ValueError: names or shapes differ.
         TypeError: as `sgd_step`.
+        FloatingPointError: a value is not finite.
 
     Example:
         >>> update_ratio({"W": np.array([3.0, 4.0])}, {"W": np.array([3.0, 4.5])})
         {'W': 0.1}
     """
-    old, _ = checked_params("update_ratio", before)
-    new, _ = checked_params("update_ratio", after)
+    old, _ = checked_params("update_ratio", before, "before")
+    new, _ = checked_params("update_ratio", after, "after")
     if old.keys() != new.keys():
         raise ValueError(problem("update_ratio", "after", f"have the names of before ({', '.join(old)})", list(new)))
     for name, array in old.items():
         if new[name].shape != array.shape:
             raise ValueError(problem("update_ratio", f"after[{name!r}]", f"have shape {array.shape}", new[name].shape))
+    for argument, held in (("before", old), ("after", new)):
+        check_finite("update_ratio", argument, held)
     return {name: _ratio(array, new[name]) for name, array in old.items()}
 
 
 def _ratio(before: Array, after: Array) -> float:
-    change, size = (math.sqrt(float(np.sum(np.square(a, dtype=np.float64)))) for a in (after - before, before))
-    return change / size if size else (math.inf if change else 0.0)
+    start, end = before.astype(np.float64) / 2, after.astype(np.float64) / 2  # so that no difference overflows
+    (change_scale, change), (scale, size) = sum_of_squares([end - start]), sum_of_squares([start])
+    return change_scale / scale * math.sqrt(change / size) if size else (math.inf if change else 0.0)
 
 
 def _stats(path: str, layer: Layer, params: Params, x: Array, y: Array) -> LayerStats:
@@ -255,7 +277,8 @@ def _function_name(rule: tuple[ElementwiseFn, BackRule] | None) -> str:
 
 def _params_of(net: Layer, params: Params) -> dict[str, dict[str, Array]]:
     """Deal the params out to the paths of the layers, under their short names."""
-    paths = sorted((path for path, _ in walk(net)), key=len, reverse=True)
+    holders = {path for path, layer in walk(net) if made_by(layer) is not residual_forward}
+    paths = sorted(holders, key=len, reverse=True)
     owners: dict[str, dict[str, Array]] = {path: {} for path in paths}
     for name, array in params.items():
         path = next((path for path in paths if not path or name.startswith(path + "/")), None)

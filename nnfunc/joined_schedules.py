@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
+from nnfunc.bounds import as_tuple
 from nnfunc.checks import as_number, as_size, check_callable, problem
 from nnfunc.schedules import at_step, cosine_to, linear_schedule
 from nnfunc.types import Schedule
@@ -104,7 +105,8 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[SupportsI
         [1.0, 1.0, 0.5, 0.25, 0.0]
     """
     name = "join_schedules"
-    parts, cuts = tuple(schedules), tuple(as_size(name, "boundaries", cut, least=0) for cut in boundaries)
+    parts = as_tuple(name, "schedules", schedules, "schedules")
+    cuts = tuple(as_size(name, "boundaries", cut, least=0) for cut in as_tuple(name, "boundaries", boundaries, "steps"))
     for part in parts:
         check_callable(name, "schedules", part, "step -> float")
     if len(parts) != len(cuts) + 1:

@@ -13,7 +13,7 @@ from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from nnfunc.checks import as_number, as_share, as_size, describe, problem
+from nnfunc.checks import as_float, as_number, as_share, as_size, describe, problem
 from nnfunc.params import sealed
 from nnfunc.types import AnyArray, Monitor, State
 
@@ -22,8 +22,9 @@ def early_stopping(patience: SupportsIndex = 10, min_delta: SupportsFloat = 0.0)
     """Return the monitor that says when to stop: after `patience` updates in a row without improvement.
 
     State:
-        ``best`` the lowest metric so far, ``wait`` the updates since, ``improved``
-        whether the last update lowered it, ``stop`` whether to stop.
+        ``best`` the metric of the last improvement (up to `min_delta` above the
+        lowest so far), ``wait`` the updates since, ``improved`` whether the last
+        update was one, ``stop`` whether to stop.
 
     Args:
         patience: at least 1.
@@ -56,7 +57,7 @@ def _stopping_init() -> State:
 
 def _stopping_update(patience: int, min_delta: float, state: State, metric: SupportsFloat) -> State:
     _check("early_stopping", state, _stopping_init())
-    value, best = _metric("early_stopping", metric), float(state["best"])
+    value, best = as_float("early_stopping", "metric", metric), float(state["best"])
     improved = value < best - min_delta or (math.isinf(best) and value < best)
     wait = 0 if improved else int(state["wait"]) + 1
     stop = bool(state["stop"]) or wait >= patience
@@ -77,8 +78,9 @@ def reduce_on_plateau(
     multiplied by `factor`, and the learning rate is to be multiplied by the scale.
 
     State:
-        ``scale`` the factor so far, ``best`` the lowest metric so far, ``wait``
-        the updates since, ``cooldown`` the updates during which none is counted.
+        ``scale`` the factor so far, ``best`` the metric of the last
+        improvement, ``wait`` the updates without one that were counted since,
+        ``cooldown`` the coming updates of which none is counted.
 
     Args:
         factor: in [0, 1).
@@ -132,7 +134,7 @@ def _plateau_update(
     metric: SupportsFloat,
 ) -> State:
     _check("reduce_on_plateau", state, _plateau_init())
-    value = _metric("reduce_on_plateau", metric)
+    value = as_float("reduce_on_plateau", "metric", metric)
     scale, best, resting = float(state["scale"]), float(state["best"]), int(state["cooldown"])
     improved = value < (best if math.isinf(best) else best - rtol * abs(best) - atol)
     best = value if improved else best
@@ -141,14 +143,6 @@ def _plateau_update(
     if wait > patience:
         scale, wait, resting = max(scale * factor, min(scale, min_scale)), 0, cooldown
     return _state(scale=scale, best=best, wait=wait, cooldown=resting)
-
-
-def _metric(function: str, metric: SupportsFloat) -> float:
-    """Return the metric as a float, which may be NaN or infinite."""
-    try:
-        return float(metric)
-    except (TypeError, ValueError) as error:
-        raise TypeError(problem(function, "metric", "be a number", describe(metric))) from error
 
 
 def _state(**values: float) -> State:
@@ -161,3 +155,8 @@ def _check(function: str, state: State, own: State) -> None:
         raise TypeError(problem(function, "state", "be a mapping that the monitor's init made", describe(state)))
     if state.keys() != own.keys():
         raise ValueError(problem(function, "state", f"hold {', '.join(own)}", list(state)))
+    for name, array in own.items():
+        held = np.asarray(state[name])
+        if held.shape or held.dtype.kind not in ("fiub" if array.dtype.kind == "f" else "iub"):
+            constraint = f"be a single {'number' if array.dtype.kind == 'f' else 'integer'}"
+            raise TypeError(problem(function, f"state[{name!r}]", constraint, describe(state[name])))

@@ -5,11 +5,13 @@ from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.bounds import above_zero
 from nnfunc.calibration import calibrate
-from nnfunc.checks import as_number, as_size
+from nnfunc.checks import as_number, as_size, problem
 from nnfunc.data import batches
 from nnfunc.keys import fold_in
 from nnfunc.optimizers import adam
+from nnfunc.pieces import check_pair
 from nnfunc.training_data import Rowwise, training_rows
 from nnfunc.types import Key, Layer, LossFn, Optimizer, Params
 from nnfunc.verbs import loss, value_and_grads
@@ -50,10 +52,11 @@ def overfit_check(
         net, loss_fn, params, x, y: as for `grads`.
         rows: how many rows the batch has at most; they are drawn by `key`.
         steps: how many steps on this one batch at most.
-        lr: learning rate.
+        lr: learning rate, above 0.
         optimizer: `adam()` if none.
         target: the loss to get below; 1 % of the first if none. Give one where
-            the least loss is not 0, as with soft targets or label smoothing.
+            the least loss is not 0, as with soft targets or label smoothing, or
+            with a loss of one's own that can be negative.
         key: draws the rows, and the noise of the steps.
 
     Returns:
@@ -62,8 +65,9 @@ def overfit_check(
         the ``rows``, and a ``text`` with the likely cause where it does not fit.
 
     Raises:
-        TypeError, ValueError: as `grads`, or `rows`, `steps` or `lr` is out of range.
-        FloatingPointError: the loss of the given params is not finite.
+        TypeError, ValueError: as `grads`, `rows`, `steps` or `lr` is out of range, or the
+            loss starts below 0 and there is no `target`.
+        FloatingPointError: the loss of the given params is not finite, or `x` is not.
 
     Example:
         >>> from nnfunc import init, mlp, softmax_cross_entropy
@@ -77,12 +81,17 @@ def overfit_check(
         (zero or dead layers; check the initialisation)'
     """
     count, most = as_size("overfit_check", "rows", rows), as_size("overfit_check", "steps", steps)
-    rate = as_number("overfit_check", "lr", lr, least=0)
+    rate = above_zero("overfit_check", "lr", lr)
+    if optimizer is not None:
+        check_pair("overfit_check", "optimizer", optimizer, "(init, step)")
     data, held = training_rows("overfit_check", x, y, None, params)
     chosen = next(batches(key, len(data["x"]), count))
     tiny: Rowwise = {"x": data["x"][chosen], "y": data["y"][chosen], "weight": None}
     opt_init, step = optimizer or adam()
     state, first = opt_init(held), _inference_loss(net, loss_fn, held, tiny)
+    if target is None and first < 0:
+        got = f"none; the loss starts at {first:.4g}"
+        raise ValueError(problem("overfit_check", "target", "be given where the loss can fall below 0", got))
     goal = 0.01 * first if target is None else as_number("overfit_check", "target", target)
     stepped, last, done = held, first, 0
     try:

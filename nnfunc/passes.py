@@ -21,7 +21,7 @@ from nnfunc.checks import (
 )
 from nnfunc.fusion import on_logits
 from nnfunc.params import checked_params, sealed
-from nnfunc.pieces import check_pair, checked_grads, checked_output
+from nnfunc.pieces import check_pair, checked_grads, checked_loss, checked_output, missing_param
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Pullback
 
 
@@ -53,7 +53,7 @@ def run(function: str, net: Layer, params: Params, x: Array, key: Key | None) ->
     try:
         return checked_output(net[1](params, x, key), x.dtype)
     except KeyError as error:
-        raise ValueError(problem(function, f"params[{error}]", "be there", f"only {list(params)}")) from error
+        raise ValueError(missing_param(function, error, params)) from error
 
 
 def loss_pass(
@@ -93,7 +93,7 @@ def loss_pass(
                 kind = ValueError if isinstance(error, ValueError) else FloatingPointError
                 raise kind(f"{error} (rows of weight 0 not counted)") from error
     outputs, pullback = run(function, net, params, x, key)
-    per_example, d_outputs = _checked_loss(function, loss_fn(locked(outputs), targets), outputs)
+    per_example, d_outputs = checked_loss(function, loss_fn(locked(outputs), targets), outputs)
     dy: Array
     if shares is None:
         value = float(np.add.reduce(per_example, dtype=np.float64)) / len(x)
@@ -123,22 +123,6 @@ def row_shares(function: str, weight: ArrayLike, n: int) -> Array:
     weights /= most  # first, as the sum of large weights could overflow
     weights /= weights.sum()
     return weights
-
-
-def _checked_loss(function: str, result: tuple[Array, Array], outputs: Array) -> tuple[Array, Array]:
-    """Return what a loss function returned, if it is unreduced and fits the outputs."""
-    if type(result) is not tuple or len(result) != 2:
-        raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", result))
-    per_example, d_outputs = result
-    if not isinstance(per_example, np.ndarray) or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
-        constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
-        raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
-    if not isinstance(d_outputs, np.ndarray) or d_outputs.shape != outputs.shape:
-        constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
-        raise ValueError(problem(function, "loss_fn", constraint, d_outputs))
-    if d_outputs.dtype != outputs.dtype:
-        raise TypeError(problem(function, "loss_fn", f"keep the dtype {outputs.dtype} of the outputs", d_outputs))
-    return result
 
 
 def value_and_grads_pass(
@@ -185,15 +169,25 @@ def penalty_pass(function: str, penalty: Penalty, params: Params) -> tuple[float
         >>> penalty_pass("loss", lambda params: (1.0, {}), {})[0]
         1.0
     """
+    value, grads = checked_penalty(function, penalty, params)
+    if not math.isfinite(value):
+        raise FloatingPointError(problem(function, "penalty", "be finite", value))
+    return value, grads
+
+
+def checked_penalty(function: str, penalty: Penalty, params: Params) -> tuple[float, Params]:
+    """Return a penalty's value, finite or not, and its gradients, which must fit the params.
+
+    Example:
+        >>> checked_penalty("diagnose", lambda params: (float("inf"), {}), {})[0]
+        inf
+    """
     check_callable(function, "penalty", penalty, "params -> (value, grads)")
     result = penalty(params)
     is_pair = type(result) is tuple and len(result) == 2
     if not (is_pair and isinstance(result[0], SupportsFloat) and hasattr(result[1], "items")):
         raise TypeError(problem(function, "penalty", "return a pair (value, grads by name)", describe(result)))
-    value = float(result[0])
-    if not math.isfinite(value):
-        raise FloatingPointError(problem(function, "penalty", "be finite", value))
-    return value, sealed_grads(function, "the penalty's grads", params, result[1])
+    return float(result[0]), sealed_grads(function, "the penalty's grads", params, result[1])
 
 
 def sealed_grads(function: str, argument: str, params: Params, grads: Params) -> Params:

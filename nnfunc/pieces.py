@@ -37,15 +37,15 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
             raise TypeError(problem(function, argument, constraint, "functions of other arguments")) from error
 
 
-def check_pair(function: str, argument: str, layer: Layer) -> None:
-    """Raise TypeError unless `layer` is a tuple of two functions.
+def check_pair(function: str, argument: str, pair: object, form: str = "(init, forward)") -> None:
+    """Raise TypeError unless `pair` is a tuple of two functions.
 
     Example:
         >>> from nnfunc import dense
         >>> check_pair("forward", "net", dense(2, 3))
     """
-    if not (isinstance(layer, tuple) and len(layer) == 2 and callable(layer[0]) and callable(layer[1])):
-        raise TypeError(problem(function, argument, "be a pair of functions (init, forward)", describe(layer)))
+    if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[0]) and callable(pair[1])):
+        raise TypeError(problem(function, argument, f"be a pair of functions {form}", describe(pair)))
 
 
 def checked_output(result: tuple[Array, Pullback], dtype: DType) -> tuple[Array, Pullback]:
@@ -104,6 +104,42 @@ def checked_dx(dx: Array, x: Array) -> Array:
     if dx.dtype != x.dtype:
         raise TypeError(problem("pullback", "dx", f"keep the dtype {x.dtype} of x", dx))
     return dx
+
+
+def checked_loss(function: str, result: tuple[Array, Array], outputs: Array) -> tuple[Array, Array]:
+    """Return what a loss function returned, if it is unreduced and fits the outputs.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+
+    Example:
+        >>> checked_loss("loss", 0.5, np.zeros((1, 1)))
+        Traceback (most recent call last):
+        ...
+        TypeError: loss: loss_fn must return a pair (per_example, d_outputs), got 0.5
+    """
+    if type(result) is not tuple or len(result) != 2:
+        raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", describe(result)))
+    per_example, d_outputs = result
+    if not isinstance(per_example, np.ndarray) or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
+        constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
+        raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
+    if not isinstance(d_outputs, np.ndarray) or d_outputs.shape != outputs.shape:
+        constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
+        raise ValueError(problem(function, "loss_fn", constraint, describe(d_outputs)))
+    if d_outputs.dtype != outputs.dtype:
+        raise TypeError(problem(function, "loss_fn", f"keep the dtype {outputs.dtype} of the outputs", d_outputs))
+    return result
+
+
+def missing_param(function: str, error: KeyError, params: Params) -> str:
+    """Write the message for a layer that asked for a name which is not in params.
+
+    Example:
+        >>> missing_param("forward", KeyError("s"), {"W": np.zeros(1)})
+        "forward: params['s'] must be there, got only ['W']"
+    """
+    return problem(function, f"params[{error}]", "be there", f"only {describe(list(params))}")
 
 
 def reraise(error: Exception, name: str) -> NoReturn:

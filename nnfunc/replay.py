@@ -12,6 +12,7 @@ import numpy as np
 from nnfunc.checks import locked
 from nnfunc.combinators import residual_forward
 from nnfunc.layers import dense_forward, product
+from nnfunc.pieces import checked_loss, missing_param
 from nnfunc.types import AnyArray, Array, InputGradient, Key, Layer, LossFn, Params, Pullback
 from nnfunc.walk import joined, made_by, map_layers, options
 
@@ -64,9 +65,12 @@ def replay(
         stages.append(stage("x", "input", x, False))
         stages.append(stage("y", "target", y, False))
         stages.extend(stage(name, "parameter", array, False) for name, array in params.items())
-        outputs, pullback = map_layers(net, lambda path, layer: _watched(path, layer, stages))[1](params, x, key)
+        try:
+            outputs, pullback = map_layers(net, lambda path, layer: _watched(path, layer, stages))[1](params, x, key)
+        except KeyError as error:
+            raise ValueError(missing_param("diagnose", error, params)) from error
         clean = all_finite(outputs, y)
-        per_example, d_outputs = loss_fn(locked(outputs), y)
+        per_example, d_outputs = checked_loss("diagnose", loss_fn(locked(outputs), y), outputs)
         stages.append(stage(label(loss_fn), "loss", per_example, clean))
         if shares is None:
             return

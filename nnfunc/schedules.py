@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
+from nnfunc.bounds import above_zero
 from nnfunc.checks import as_number, as_size, describe, problem
 from nnfunc.types import Schedule
 
@@ -69,9 +70,7 @@ def polynomial_schedule(
         >>> [round(polynomial_schedule(1.0, 0.1, 2, 4)(step), 5) for step in range(6)]
         [1.0, 0.60625, 0.325, 0.15625, 0.1, 0.1]
     """
-    exponent = as_number("polynomial_schedule", "power", power)
-    if exponent <= 0:
-        raise ValueError(problem("polynomial_schedule", "power", "be above 0", exponent))
+    exponent = above_zero("polynomial_schedule", "power", power)
     return _to_end("polynomial_schedule", init_value, end_value, exponent, transition_steps, transition_begin)
 
 
@@ -122,9 +121,7 @@ def exponential_decay(
         [1.0, 1.0, 0.5, 0.5, 0.25]
     """
     name = "exponential_decay"
-    rate = as_number(name, "decay_rate", decay_rate)
-    if rate <= 0:
-        raise ValueError(problem(name, "decay_rate", "be above 0", rate))
+    rate = above_zero(name, "decay_rate", decay_rate)
     return partial(
         _exponential,
         as_number(name, "init_value", init_value),
@@ -140,11 +137,11 @@ def _exponential(
     init_value: float, length: int, rate: float, begin: int, staircase: bool, end: float | None, step: SupportsIndex
 ) -> float:
     done = max(at_step("exponential_decay", step) - begin, 0)
-    exponent = done // length if staircase else done / length
     try:
-        value = init_value * rate**exponent
+        factor = rate ** (done // length if staircase else done / length)
     except OverflowError:
-        value = math.copysign(math.inf, init_value)
+        factor = math.inf if rate > 1 else float(rate == 1)
+    value = init_value * factor if init_value else 0.0  # 0 stays 0, even times an overflow
     if end is not None:
         value = max(value, end) if rate < 1 else min(value, end)
     return value
@@ -221,9 +218,7 @@ def cosine_to(
         >>> [round(cosine_to("schedule", 0.0, 1.0, 2)(step), 9) for step in range(4)]
         [0.0, 0.5, 1.0, 1.0]
     """
-    power = as_number(function, "exponent", exponent)
-    if power <= 0:
-        raise ValueError(problem(function, "exponent", "be above 0", power))
+    power = above_zero(function, "exponent", exponent)
     return partial(_cosine, function, init_value, end_value, length, power)
 
 

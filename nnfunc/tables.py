@@ -15,7 +15,7 @@ def table(rows: Sequence[Mapping[str, object]] | Mapping[str, float]) -> str:
         rows: as `summary`, `activation_stats` or ``diagnose(...)["stages"]`` give them, or `update_ratio`.
 
     Raises:
-        TypeError: a row is no mapping.
+        TypeError: `rows` is neither (a generator has no second reading), or a row is no mapping.
 
     Example:
         >>> print(table([{"layer": "hidden", "mean": 0.25}, {"layer": "out", "mean": None}]))
@@ -25,6 +25,8 @@ def table(rows: Sequence[Mapping[str, object]] | Mapping[str, float]) -> str:
     """
     if isinstance(rows, Mapping):
         rows = [{"name": name, "value": value} for name, value in rows.items()]
+    if not isinstance(rows, Sequence):
+        raise TypeError(problem("table", "rows", "be a sequence of mappings, or a mapping of names to numbers", describe(rows)))
     for row in rows:
         if not isinstance(row, Mapping):
             raise TypeError(problem("table", "rows", "be mappings of column names to values", describe(row)))

@@ -99,6 +99,7 @@ MISFIT = chain(a=residual(chain(dense(4, 3), dense(2, 4))))
 BN = chain(n=batch_norm(4))
 BNP = calibrate(BN, init(BN, 0), np.eye(5, 4))
 STEADY = constant_schedule(1)
+WATCHED = early_stopping()[0]()
 
 
 def run(**changed: Any) -> Iterator[tuple[State, Report]]:
@@ -136,6 +137,8 @@ def without(name: str) -> dict[str, Any]:
 def custom(forward_fn: Callable[..., Any]) -> Any:
     return (lambda key, dtype: {}), forward_fn
 
+
+ASKS = custom(lambda p, x, k: (x * p["s"], lambda dy: ({}, lambda: dy)))
 
 # (call, exception, the whole message as a pattern)
 CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
@@ -374,7 +377,19 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     ),
     (lambda: calibrate(BN, init(BN, 0), X[:1]), ValueError, r"batch_norm: n/x must hold at least two rows .*, got one row"),
     (lambda: calibrate(BN, init(BN, 0), X[:, :3]), ValueError, r"batch_norm: n/x must have shape \(rows, 4\), got \(5, 3\)"),
-    (lambda: calibrate(BN, init(BN, 0), X * np.inf), FloatingPointError, r"batch_norm: n/the mean of x must be finite, got column 0"),
+    (lambda: calibrate(BN, init(BN, 0), X * np.inf), FloatingPointError, r"calibrate: x must be finite, got inf at \[0, 0\] .*"),
+    (
+        lambda: calibrate(BN, {**init(BN, 0), "n/beta": np.full(4, np.nan, np.float32)}, bad(np.eye(5, 4)) * 1e30),
+        FloatingPointError,
+        r"calibrate: n/beta must be finite, got nan at \[0\] .*",
+    ),
+    (
+        lambda: calibrate(BN, init(BN, 0), np.eye(5, 4, dtype=np.float32) * 1e30),
+        FloatingPointError,
+        r"batch_norm: n/the var of x must be finite, got column 0",
+    ),
+    (lambda: calibrate(ASKS, {}, X), ValueError, r"calibrate: params\['s'\] must be there, got only \[\]"),
+    (lambda: calibrate(residual(ASKS), {}, X), ValueError, r"calibrate: params\['s'\] must be there, got only \[\]"),
     (lambda: calibrate(BN, init(BN, 0), X, size=0), ValueError, r"calibrate: size must be at least 1, got 0"),
     (lambda: forward(BN, {**BNP, "n/var": -BNP["n/gamma"]}, X), ValueError, r"batch_norm: n/var must be at least 0, got -1.0"),
     (lambda: grads(BN, mse, init(BN, 0), X, X), ValueError, r"grads: key must be given, as layer n is batch norm .*, got None"),
@@ -448,6 +463,24 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: join_schedules([], []), ValueError, r"join_schedules: schedules must be one more than the 0 boundaries, got 0"),
     (lambda: join_schedules([STEADY] * 3, [5, 2]), ValueError, r"join_schedules: boundaries must rise, got \[5, 2\]"),
     (lambda: join_schedules(bad([0.1]), []), TypeError, r"join_schedules: schedules must be a function step -> float, got 0.1"),
+    (lambda: join_schedules(bad(None), [1]), TypeError, r"join_schedules: schedules must be a sequence of schedules, got None"),
+    (lambda: join_schedules([STEADY] * 2, bad(1)), TypeError, r"join_schedules: boundaries must be a sequence of steps, got 1"),
+    (lambda: early_stopping()[1](WATCHED, 10**400), ValueError, r"early_stopping: metric must be a number that a float .*, got 1000.*"),
+    (
+        lambda: early_stopping()[1]({**WATCHED, "best": bad("x")}, 1.0),
+        TypeError,
+        r"early_stopping: state\['best'\] must be a single number, got 'x'",
+    ),
+    (
+        lambda: early_stopping()[1]({**WATCHED, "wait": np.asarray(np.nan)}, 1.0),
+        TypeError,
+        r"early_stopping: state\['wait'\] must be a single integer, got float64 array of shape \(\)",
+    ),
+    (
+        lambda: reduce_on_plateau()[1]({**reduce_on_plateau()[0](), "scale": X}, 1.0),
+        TypeError,
+        r"reduce_on_plateau: state\['scale'\] must be a single number, got float32 array of shape \(5, 4\)",
+    ),
     (lambda: early_stopping(0), ValueError, r"early_stopping: patience must be at least 1, got 0"),
     (lambda: early_stopping(3, -1), ValueError, r"early_stopping: min_delta must be finite and at least 0, got -1.0"),
     (lambda: early_stopping()[1]({}, 1.0), ValueError, r"early_stopping: state must hold best, wait, improved, stop, got \[\]"),
@@ -488,15 +521,56 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     # looking inside
     (lambda: summary(NET, AFFINE), ValueError, r"summary: a/W must belong to one of the network's layers, got hidden, out"),
     (lambda: summary(bad(relu), P), TypeError, r"summary: net must be a pair of functions .*"),
+    (lambda: summary(NET, {}), ValueError, r"dense: hidden/W must be in params, got only \[\]"),
+    (lambda: summary(NET, {**P, "out/W": X}), ValueError, r"dense: out/W must have shape \(3, 2\), got \(5, 4\)"),
+    (lambda: summary(NET, {**P, "out/c": X}), ValueError, r"dense: out/c must not be in params.*"),
+    (lambda: summary(dense(4, 3), {**init(dense(4, 3), 0), "c": X}), ValueError, r"dense: c must not be in params.*"),
+    (lambda: summary(chain(a=activation(relu)), {"a/c": X}), ValueError, r"activation: a/c must not be in params.*"),
+    (lambda: summary(chain(a=dropout(0.5)), {"a/c": X}), ValueError, r"dropout: a/c must not be in params.*"),
+    (lambda: summary(BN, {**BNP, "n/var": X}), ValueError, r"batch_norm: n/var must have shape \(4,\), got \(5, 4\)"),
+    (
+        lambda: summary(MISFIT, {**init(MISFIT, 0), "a/c": X}),
+        ValueError,
+        r"summary: a/c must belong to one of the network's layers, got a/0, a/1",
+    ),
     (lambda: activation_stats(NET, P, X[:, :3]), ValueError, r"dense: hidden/x must have shape \(rows, 4\), got \(5, 3\)"),
     (lambda: update_ratio(P, AFFINE), ValueError, r"update_ratio: after must have the names of before .*, got .*"),
+    (lambda: update_ratio(bad(None), P), TypeError, r"update_ratio: before must be a mapping .*, got None"),
+    (lambda: update_ratio(P, bad({1: X})), TypeError, r"update_ratio: after must have strings as names, got 1"),
+    (lambda: update_ratio(P, {**P, "out/b": P["out/b"] + np.inf}), FloatingPointError, r"update_ratio: after\['out/b'\] .*, got inf .*"),
     (lambda: update_ratio(P, {**P, "out/b": X}), ValueError, r"update_ratio: after\['out/b'\] must have shape \(2,\), got \(5, 4\)"),
     (lambda: table(bad([1])), TypeError, r"table: rows must be mappings of column names to values, got 1"),
+    (lambda: table(bad(None)), TypeError, r"table: rows must be a sequence of mappings, or .*, got None"),
+    (lambda: table(bad(5)), TypeError, r"table: rows must be a sequence of mappings, or .*, got 5"),
+    (lambda: table(bad(row for row in ({"a": 1},))), TypeError, r"table: rows must be a sequence of mappings, or .*, got <generator .*"),
     (lambda: diagnose(NET, CE, P, X, Y[:2]), ValueError, r"diagnose: y must have one target for each of the 5 rows .*"),
     (lambda: diagnose(NET, bad(1), P, X, Y), TypeError, r"diagnose: loss_fn must be a function .*, got 1"),
     (lambda: diagnose(NET, CE, P, X, Y + 2), ValueError, r"softmax_cross_entropy: targets must be classes from 0 to 1, got 2 .*"),
     (lambda: overfit_check(NET, CE, P, X, Y, rows=0), ValueError, r"overfit_check: rows must be at least 1, got 0"),
-    (lambda: overfit_check(NET, CE, P, X, Y, lr=-1), ValueError, r"overfit_check: lr must be finite and at least 0, got -1.0"),
+    (lambda: overfit_check(NET, CE, P, X, Y, lr=-1), ValueError, r"overfit_check: lr must be above 0, got -1.0"),
+    (lambda: overfit_check(NET, CE, P, X, Y, lr=0), ValueError, r"overfit_check: lr must be above 0, got 0.0"),
+    (
+        lambda: overfit_check(NET, CE, P, X, Y, optimizer=bad(adam)),
+        TypeError,
+        r"overfit_check: optimizer must be a pair of functions \(init, step\), got the function adam",
+    ),
+    (
+        lambda: overfit_check(NET, lambda o, y: (o[:, 0] - 9, o), P, X, Y),
+        ValueError,
+        r"overfit_check: target must be given where the loss can fall below 0, got none; the loss starts at -.*",
+    ),
+    (lambda: overfit_check(BN, mse, init(BN, 0), X * np.nan, X), FloatingPointError, r"calibrate: x must be finite, got nan .*"),
+    (lambda: overfit_check(ASKS, mse, {}, X, X), ValueError, r"calibrate: params\['s'\] must be there, got only \[\]"),
+    (lambda: diagnose(ASKS, mse, {}, X, X), ValueError, r"diagnose: params\['s'\] must be there, got only \[\]"),
+    (lambda: diagnose(residual(ASKS), mse, {}, X, X), ValueError, r"diagnose: params\['s'\] must be there, got only \[\]"),
+    (lambda: diagnose(NET, CE, P, X, Y, penalty=bad(0.1)), TypeError, r"diagnose: penalty must be a function .*, got 0.1"),
+    (lambda: diagnose(NET, CE, P, X, Y, penalty=bad(lambda p: 0.1)), TypeError, r"diagnose: penalty must return a pair .*, got 0.1"),
+    (
+        lambda: diagnose(NET, CE, P, X, Y, penalty=lambda p: (0.0, {"W": X})),
+        ValueError,
+        r"diagnose: the penalty's grads must have names that are in params .*, got W",
+    ),
+    (lambda: diagnose(NET, bad(lambda o, y: 0.1), P, X, Y), TypeError, r"diagnose: loss_fn must return a pair .*, got 0.1"),
     (lambda: overfit_check(NET, CE, P, X, Y[:2]), ValueError, r"overfit_check: y must have one target for each of the 5 rows .*"),
     # what a training run is given
     (lambda: run(optimizer="a"), TypeError, r"train: optimizer must be a pair of functions, got 'a'"),

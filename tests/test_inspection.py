@@ -118,6 +118,12 @@ def test_update_ratio_by_hand() -> None:
     assert table(update_ratio(before, after)).splitlines() == ["name  value", "W       0.1", "b       inf", "c         0"]
 
 
+def test_update_ratio_of_the_largest() -> None:
+    assert update_ratio({"W": np.full(3, 3e38, np.float32)}, {"W": np.full(3, -3e38, np.float32)}) == {"W": pytest.approx(2)}
+    assert update_ratio({"W": np.array([1e200])}, {"W": np.array([1.1e200])}) == {"W": pytest.approx(0.1)}
+    assert update_ratio({"W": np.array([1.5e308])}, {"W": np.array([-1.5e308])}) == {"W": pytest.approx(2)}
+
+
 # Diagnosis
 
 
@@ -144,6 +150,15 @@ def log_loss(outputs: Array, y: AnyArray) -> tuple[Array, Array]:
     return np.log(0 * per_example), d
 
 
+def steep_loss(outputs: Array, y: AnyArray) -> tuple[Array, Array]:
+    per_example, d = mse(outputs, y)
+    return per_example, d * math.nan
+
+
+def steep_penalty(params: Params) -> tuple[float, Params]:
+    return 1.0, {"a/W": params["a/W"] * math.nan}
+
+
 def bad_penalty(params: Params) -> tuple[float, Params]:
     return math.nan, {}
 
@@ -167,7 +182,9 @@ CASES: list[tuple[Layer, LossFn, Params, Array, Array, Penalty | None, str, str]
     (BACK, mse, init(BACK, 0), X, Y, None, "the gradient of input of b: ", "the way back of a layer"),
     (WRONG_DF, mse, SP, X, Y, None, "the gradient of a/W: ", "the way back of a layer"),
     (SMALL, log_loss, SP, X, Y, None, "the loss log_loss: -inf at [0], produced", "the loss log_loss is not the library's own"),
+    (SMALL, steep_loss, SP, X, Y, None, "the gradient of outputs: nan at [0, 0], produced", "the loss steep_loss is not the library's own"),
     (SMALL, mse, SP, X, Y, bad_penalty, "the penalty bad_penalty: nan", "a broken penalty"),
+    (SMALL, mse, SP, X, Y, steep_penalty, "the gradient of a/W of the penalty steep_penalty: nan", "a broken penalty"),
     (
         chain(a=dense(3, 4), b=dense(4, 2)), mse, SP, value_at(X, (2, 0), 3e38), Y, None,
         "the output of layer a:", "input scale: column 0 of x reaches 3e+38",

@@ -64,6 +64,15 @@ def test_numpy_numbers_go_in_and_python_floats_come_out() -> None:
     assert type(piecewise_constant_schedule(np.float64(1), {1: np.float64(0.5)})(3)) is float
 
 
+def test_exponential_decay_far_out() -> None:
+    assert exponential_decay(0.0, 1, 2.0)(5000) == 0
+    assert exponential_decay(1.0, 1, 2.0)(5000) == math.inf
+    for staircase in (False, True):
+        assert exponential_decay(1.0, 1, 0.5, staircase=staircase)(10**400) == 0
+        assert exponential_decay(-1.0, 1, 2.0, staircase=staircase)(10**400) == -math.inf
+        assert exponential_decay(3.0, 1, 1.0, staircase=staircase)(10**400) == 3
+
+
 # Monitors
 
 
