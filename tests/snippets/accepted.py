@@ -1,24 +1,39 @@
 """Pieces of one's own, as a user writes them in a typed script: mypy --strict accepts all."""
 
+import math
 from functools import partial
+from typing import SupportsFloat
 
 import numpy as np
 
 from nnfunc import (
+    Activation,
     AnyArray,
     Array,
     DType,
+    GradTransform,
     Initializer,
     InputGradient,
     Key,
     Layer,
     LossFn,
+    Metric,
+    Monitor,
+    Optimizer,
     Params,
     Penalty,
     Pullback,
+    Schedule,
+    State,
+    accuracy,
+    adam,
     chain,
+    clip_by_global_norm,
+    cosine_decay_schedule,
     dense,
+    early_stopping,
     forward,
+    freeze,
     grads,
     huber,
     init,
@@ -27,6 +42,20 @@ from nnfunc import (
     mse,
     relu,
     sgd_step,
+    train,
+)
+from nnfunc.testing import (
+    check_activation,
+    check_initializer,
+    check_layer,
+    check_loss,
+    check_metric,
+    check_monitor,
+    check_optimizer,
+    check_penalty,
+    check_pure,
+    check_schedule,
+    check_transform,
 )
 
 
@@ -56,12 +85,64 @@ def all_ones(key: Key, shape: tuple[int, ...], dtype: DType) -> Array:
     return np.ones(shape, dtype)
 
 
+# The form of the library's own layers: partials over module functions.
+def gain(n: int) -> Layer:
+    return partial(gain_init, n), gain_forward
+
+
+def gain_init(n: int, key: Key, dtype: DType) -> Params:
+    return {"s": np.ones(n, dtype)}
+
+
+def gain_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    def pullback(dy: Array) -> tuple[Params, InputGradient]:
+        return {"s": np.add.reduce(dy * x, axis=0)}, lambda: dy * params["s"]
+
+    return x * params["s"], pullback
+
+
+def sign_init(params: Params) -> State:
+    return {"t": np.asarray(0)}
+
+
+def sign_step(params: Params, grads: Params, state: State, lr: SupportsFloat) -> tuple[Params, State]:
+    new = {name: p - float(lr) * np.sign(grads[name]) if name in grads else p for name, p in params.items()}
+    return freeze(new), freeze({"t": state["t"] + 1})
+
+
+def inverse(step: int) -> float:
+    return 0.1 / (1 + step)
+
+
+def halved(grads: Params) -> Params:
+    return {name: 0.5 * g for name, g in grads.items()}
+
+
+def worst(outputs: Array, targets: AnyArray) -> float:
+    return float(np.max(np.abs(outputs - targets)))
+
+
+def watch_init() -> State:
+    return freeze({"best": math.inf, "stop": False, "improved": False})
+
+
+def watch_update(state: State, metric: SupportsFloat) -> State:
+    return freeze({"best": min(float(metric), float(state["best"])), "stop": False, "improved": True})
+
+
+optimizers: list[Optimizer] = [(sign_init, sign_step), adam()]
+schedules: list[Schedule] = [inverse, cosine_decay_schedule(0.1, 10), lambda step: 0.1]
+transforms: list[GradTransform] = [halved, partial(clip_by_global_norm, limit=1.0)]
+metrics: dict[str, Metric] = {"worst": worst, "accuracy": accuracy}
+monitors: list[Monitor] = [(watch_init, watch_update), early_stopping()]
+activations: list[Activation] = [relu, (np.sin, np.cos), partial(leaky_relu, negative_slope=0.1)]
 penalty: Penalty = ridge
 initializer: Initializer = all_ones
 losses: list[LossFn] = [cubic, mse, partial(huber, delta=2.0)]
 net = chain(
     dense(2, 3, (np.sin, np.cos)),
     doubled(),
+    gain(3),
     dense(3, 3, partial(leaky_relu, negative_slope=0.2), w_init=initializer),
     out=dense(3, 1, relu),
 )
@@ -71,3 +152,21 @@ objective = partial(loss, net, mse)
 outputs: Array = predict(params, [[1.0, 2.0]])
 value: float = objective(params, [[1.0, 2.0]], [[1.0]])
 params = sgd_step(params, grads(net, cubic, params, [[1.0, 2.0]], [[1.0]], penalty=penalty), lr=0.1)
+for state, report in train(
+    net, mse, params, [[1.0, 2.0]], [[1.0]], epochs=1, lr=inverse, optimizer=optimizers[0], transform=halved,
+    penalty=ridge, validation=([[1.0, 2.0]], [[1.0]]), metrics={"worst": worst}, stopping=monitors[0],
+):  # fmt: skip
+    progress: float = report["loss"]
+check_layer(gain(3), np.ones((2, 3)))
+check_activation(np.sin, np.cos)
+check_activation((np.sin, np.cos))
+check_loss(partial(huber, delta=2.0), [[1.0]], [[2.0]])
+check_penalty(ridge)
+check_transform(halved)
+check_optimizer((sign_init, sign_step), like=adam())
+check_schedule(inverse, {0: 0.1})
+check_initializer(all_ones, std=None)
+check_metric(worst, [[1.0]], [[2.0]])
+check_monitor((watch_init, watch_update))
+results = check_pure(np.add, 1.0, 2.0, report=False)
+law: str = results[0]["law"]
