@@ -10,7 +10,8 @@ from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import FLOAT64, as_inputs, as_number, as_size, problem
+from nnfunc.bounds import above_zero
+from nnfunc.checks import FLOAT64, as_inputs, as_size, problem
 from nnfunc.keys import fold_in
 from nnfunc.params import checked_params
 from nnfunc.slopes import RIGHT_BELOW, WRONG_ABOVE, Comparison, compare_slope, elements, find_culprit, random_direction
@@ -88,9 +89,7 @@ def check_grads(
         Bengio (2012), section 4.2, on finite differences. A step of 1e-5 is near the
         cube root of the rounding unit, where truncation and rounding balance.
     """
-    step = as_number("check_grads", "eps", eps)
-    if step <= 0:
-        raise ValueError(problem("check_grads", "eps", "be above 0", step))
+    step = above_zero("check_grads", "eps", eps)
     held, _ = checked_params("check_grads", params)
     if not held:
         raise ValueError(problem("check_grads", "params", "hold at least one parameter", "none"))

@@ -277,8 +277,7 @@ def _function_name(rule: tuple[ElementwiseFn, BackRule] | None) -> str:
 
 def _params_of(net: Layer, params: Params) -> dict[str, dict[str, Array]]:
     """Deal the params out to the paths of the layers, under their short names."""
-    holders = {path for path, layer in walk(net) if made_by(layer) is not residual_forward}
-    paths = sorted(holders, key=len, reverse=True)
+    paths = sorted((path for path, layer in walk(net) if made_by(layer) is not residual_forward), key=len, reverse=True)
     owners: dict[str, dict[str, Array]] = {path: {} for path in paths}
     for name, array in params.items():
         path = next((path for path in paths if not path or name.startswith(path + "/")), None)

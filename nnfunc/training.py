@@ -259,6 +259,7 @@ def _steps(run: _Run, state: State, scale: float) -> tuple[Params, State, Report
                 "train", run["net"], run["loss_fn"], params, x, y, weight, run["penalty"], noise
             )
             sent = g if transform is None else transformed(transform, g)
+            stepped = optimizer_step(params, sent, optimizer_state, lr)
         except FloatingPointError as error:
             raise FloatingPointError(failure(run, str(error), epoch, step, now, before)) from error
         except (TypeError, ValueError) as error:
@@ -266,8 +267,7 @@ def _steps(run: _Run, state: State, scale: float) -> tuple[Params, State, Report
             if not row:
                 raise
             raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{error} ({row})") from error
-        before = now
-        params, optimizer_state = optimizer_step(params, sent, optimizer_state, lr)
+        before, (params, optimizer_state) = now, stepped
         share = float(len(rows) if weight is None else weight.sum(dtype=np.float64))
         total, mass, step = total + value * share, mass + share, step + 1
     if not all_finite(*params.values()):
