@@ -15,6 +15,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.checks import as_number
+from nnfunc.fixed import number, ones, row_starts
 from nnfunc.targets import binary_targets, check_unit_interval, class_targets, same_shape
 from nnfunc.types import AnyArray, Array
 
@@ -124,18 +125,18 @@ def softmax_cross_entropy(
     Reference:
         Bridle (1990); label smoothing as Szegedy et al. (2016), section 7.
     """
-    name = "softmax_cross_entropy"
-    z, classes, soft = class_targets(name, outputs, targets, label_smoothing)
-    below = z - np.maximum.reduce(z, axis=1, keepdims=True)
+    z, classes, soft = class_targets("softmax_cross_entropy", outputs, targets, label_smoothing)
+    n, k = z.shape
+    below = np.subtract(z, np.maximum.reduce(z, axis=1, keepdims=True), order="C")
     powers = np.exp(below)
-    total = np.add.reduce(powers, axis=1, keepdims=True)
-    powers /= total
-    log_total = np.log(total[:, 0])
+    total: Array = powers.dot(ones(k, z.dtype))
+    powers /= total[:, None]
+    log_total = np.log(total)
     if soft is None:
-        rows = np.arange(len(z))
-        per_example: Array = log_total - below[rows, classes]
-        powers[rows, classes] -= 1
-        return per_example, powers
+        own = row_starts(n, k) + classes.astype(np.intp, copy=False)  # where each row's own class stands, all rows one after another
+        flat = powers.reshape(-1)
+        flat[own] -= ones(n, z.dtype)
+        return log_total - below.reshape(-1).take(own), powers
     mass = np.add.reduce(soft, axis=1)  # 1 to rounding; kept, so that the gradient is exact
     powers *= mass[:, None]
     powers -= soft
@@ -203,13 +204,21 @@ def sigmoid_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: Support
     """
     z, t = binary_targets("sigmoid_cross_entropy", outputs, targets)
     weight = as_number("sigmoid_cross_entropy", "pos_weight", pos_weight, least=0)
-    powers = np.exp(-np.abs(z))
+    one = number(1, z.dtype)
+    positive = np.maximum(z, number(0, z.dtype))
+    powers = np.abs(z)
+    np.exp(np.negative(powers, out=powers), out=powers)
     tail = np.log1p(powers)  # -log sigmoid(z) is max(-z, 0) + tail
-    p: Array = np.exp(np.minimum(z, 0)) / (1 + powers)
+    powers += one
+    p: Array = np.exp(z - positive)
+    p /= powers
     if weight == 1:
-        return _row_means(np.maximum(z, 0) - z * t + tail), _over_width(p - t)
+        positive -= z * t
+        positive += tail
+        p -= t
+        return _row_means(positive), _over_width(p)
     yes, no = weight * t, 1 - t
-    per_element = yes * (np.maximum(-z, 0) + tail) + no * (np.maximum(z, 0) + tail)
+    per_element = yes * (positive - z + tail) + no * (positive + tail)
     return _row_means(per_element), _over_width((yes + no) * p - yes)
 
 
@@ -278,3 +287,20 @@ def _minus_t_over_p(t: Array, p: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         terms: Array = np.where(t == 0, 0, -t / p)
     return terms
+
+
+def mean_of(per_example: Array) -> float:
+    """Return the mean of per-example losses, added in float64.
+
+    Example:
+        >>> mean_of(np.array([1.0, 2.0], np.float32))
+        1.5
+    """
+    n = len(per_example)
+    # Up to some tens of numbers, Python is done before NumPy has begun.
+    return (sum(per_example.tolist()) if n <= 64 else float(np.add.reduce(per_example, dtype=np.float64))) / n
+
+
+LOSSES = frozenset(
+    {mse, mae, huber, softmax_cross_entropy, cross_entropy, sigmoid_cross_entropy, binary_cross_entropy}
+)

@@ -20,8 +20,10 @@ from nnfunc.checks import (
     problem,
 )
 from nnfunc.fusion import on_logits
+from nnfunc.losses import mean_of
 from nnfunc.params import checked_params, sealed
 from nnfunc.pieces import check_pair, checked_grads, checked_loss, checked_output, missing_param
+from nnfunc.stacks import stack_value_and_grads
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Pullback
 
 
@@ -96,7 +98,7 @@ def loss_pass(
     per_example, d_outputs = checked_loss(function, loss_fn(locked(outputs), targets), outputs)
     dy: Array
     if shares is None:
-        value = float(np.add.reduce(per_example, dtype=np.float64)) / len(x)
+        value = mean_of(per_example)
         dy = d_outputs / len(x)
     else:
         value = float(shares.dot(per_example))
@@ -144,9 +146,13 @@ def value_and_grads_pass(
         >>> value_and_grads_pass("grads", dense(1, 1), mse, params, [[1.0]], [[0.0]], None, None, None)[0]
         1.0
     """
-    if key is None:
-        check_needs_no_key(function, net)
     with np.errstate(all="ignore"):
+        if weight is None and penalty is None:
+            found = stack_value_and_grads(function, net, loss_fn, params, x, y, key)
+            if found is not None:
+                return found
+        if key is None:
+            check_needs_no_key(function, net)
         held, inputs = prepared(function, net, params, x)
         value, dy, pullback = loss_pass(function, net, loss_fn, held, inputs, y, weight, key)
         layer_grads, _ = checked_grads(pullback(locked(dy)))

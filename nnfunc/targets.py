@@ -7,6 +7,8 @@ import numpy as np
 from nnfunc.checks import as_floats, as_real, as_share, problem
 from nnfunc.types import AnyArray, Array
 
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
 
 def same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     """Return both as float arrays of one dtype, if their shapes are equal.
@@ -17,7 +19,8 @@ def same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array,
         ...
         ValueError: mse: targets must have the shape (2,) of the outputs, got (2, 1)
     """
-    outputs = float_outputs(function, outputs)
+    if not (type(outputs) is np.ndarray and outputs.dtype.kind == "f" and outputs.ndim and outputs.size):
+        outputs = float_outputs(function, outputs)
     if type(targets) is not np.ndarray or targets.dtype.kind not in "fiub":
         targets = as_real(function, "targets", targets)
     if targets.shape != outputs.shape:
@@ -49,12 +52,14 @@ def class_targets(
         >>> soft
         array([[0.25, 0.75]])
     """
-    outputs = float_outputs(function, outputs)
-    targets = as_real(function, "targets", targets)
+    if not (type(outputs) is np.ndarray and outputs.dtype.kind == "f" and outputs.ndim and outputs.size):
+        outputs = float_outputs(function, outputs)
+    if type(targets) is not np.ndarray or targets.dtype.kind not in "fiub":
+        targets = as_real(function, "targets", targets)
     if outputs.ndim != 2:
         raise ValueError(problem(function, "outputs", "have shape (n, k), one column per class", outputs.shape))
     n, k = outputs.shape
-    smoothing = as_share(function, "label_smoothing", label_smoothing)
+    smoothing = 0.0 if label_smoothing == 0 else as_share(function, "label_smoothing", label_smoothing)
     soft: Array
     if targets.ndim == 1:
         check_classes(function, "targets", targets, k, n)
@@ -90,6 +95,9 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
     if labels.dtype.kind not in "iu":
         constraint = f"be integers, as class numbers are (convert with {argument}.astype(int))"
         raise TypeError(problem(function, argument, constraint, labels))
+    # Seen as unsigned, a negative number is a very large one: one look finds both.
+    if k is not None and labels.dtype.isnative and np.maximum.reduce(labels.view(_UNSIGNED[labels.itemsize])) < k:
+        return
     if np.minimum.reduce(labels) < 0 or (k is not None and np.maximum.reduce(labels) >= k):
         outside = labels < 0 if k is None else (labels < 0) | (labels >= k)
         row = int(np.flatnonzero(outside)[0])

@@ -1,0 +1,169 @@
+"""Dense layers one after another, in one go: what the verbs take where a network is nothing else.
+
+The arithmetic, and so every bit, is that of the layers one by one. What is left
+out is what lies between them: names dealt out and put together again, and locks
+and checks that only a piece of the user's own needs. On networks of a few
+hundred weights that is half of a step. Arguments that are in any way unusual
+are declined here, and the layers' own passes say what is wrong with them.
+"""
+
+import math
+from functools import lru_cache, partial
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.activations import BACK_RULES, BackRule, relu, relu_in_place
+from nnfunc.checks import FLOAT32, FLOAT64, locked
+from nnfunc.combinators import chain_parts
+from nnfunc.fusion import on_logits
+from nnfunc.keys import key_path
+from nnfunc.layers import column_sums, dense_forward, product
+from nnfunc.losses import LOSSES, mean_of
+from nnfunc.params import sealed
+from nnfunc.pieces import checked_loss
+from nnfunc.rules import base_function
+from nnfunc.types import AnyArray, Array, DType, ElementwiseFn, Key, Layer, LossFn, Params
+from nnfunc.walk import joined
+
+Rule: TypeAlias = tuple[ElementwiseFn, BackRule]
+
+Part: TypeAlias = tuple[str, str, tuple[int, int], tuple[int], Rule | None]
+"""Names of W and b, their shapes, and the activation if there is one."""
+
+Pass: TypeAlias = tuple[list[Array], list[Array], Array]
+"""Each layer's input and pre-activation, and the outputs of the last."""
+
+
+@lru_cache(maxsize=64)
+def dense_stack(net: Layer) -> tuple[Part, ...]:
+    """Return the parts of a network that is a dense layer, or a chain of them, of the library's activations; else nothing.
+
+    Example:
+        >>> from nnfunc import chain, dense, dropout
+        >>> [part[:2] for part in dense_stack(chain(a=dense(2, 3, relu), b=dense(3, 1)))]
+        [('a/W', 'a/b'), ('b/W', 'b/b')]
+        >>> dense_stack(chain(dense(2, 3), dropout(0.5)))
+        ()
+    """
+    found: list[Part] = []
+    for name, (_, forward) in chain_parts(net) or (("", net),):
+        if not (isinstance(forward, partial) and forward.func is dense_forward):
+            return ()
+        n_in, n_out, rule = forward.args
+        if rule is not None and base_function(rule[0]) not in BACK_RULES:
+            return ()  # a user's own activation may not be given arrays that it could change
+        found.append((joined(name, "W"), joined(name, "b"), (n_in, n_out), (n_out,), rule))
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def stack_on_logits(net: Layer, loss_fn: LossFn) -> tuple[tuple[Part, ...], LossFn]:
+    """Return the parts of a network up to where it meets the loss, and the loss to meet it with.
+
+    Example:
+        >>> from nnfunc import cross_entropy, dense, softmax
+        >>> parts, loss_fn = stack_on_logits(dense(2, 3, softmax), cross_entropy)
+        >>> parts[0][4], loss_fn.__name__
+        (None, 'softmax_cross_entropy')
+    """
+    net, loss_fn = on_logits(net, loss_fn)
+    return dense_stack(net), loss_fn
+
+
+def stack_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None) -> Array | None:
+    """Return the outputs for a batch, or nothing if net or arguments are not of the ordinary kind.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> stack_outputs(dense(1, 1), {"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)
+        array([[2.]])
+        >>> stack_outputs(dense(1, 1), {"W": np.eye(1)}, np.eye(1), None) is None
+        True
+    """
+    try:
+        found = None if key is not None else _forward(dense_stack(net), params, x)
+    except TypeError:  # a net that cannot be hashed, params that are no mapping
+        return None
+    return None if found is None else found[2]
+
+
+def stack_value_and_grads(
+    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, key: Key | None
+) -> tuple[float, Params] | None:
+    """Return the mean loss and its gradients, or nothing if arguments or results are not of the ordinary kind.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> params = {"W": np.eye(1), "b": np.zeros(1)}
+        >>> value, grads = stack_value_and_grads("grads", dense(1, 1), mse, params, np.eye(1), np.zeros((1, 1)), None)
+        >>> value, dict(grads)
+        (1.0, {'W': array([[2.]]), 'b': array([2.])})
+    """
+    try:
+        parts, loss_fn = stack_on_logits(net, loss_fn)
+        found = _forward(parts, params, x)
+    except TypeError:
+        return None
+    if found is None or type(y) is not np.ndarray or y.ndim == 0 or len(y) != len(found[2]):
+        return None
+    if key is not None:
+        key_path("split", key)
+    outputs, targets = found[2], _targets(y, found[2].dtype)
+    if targets is None:
+        return None
+    if base_function(loss_fn) in LOSSES:
+        per_example, d = loss_fn(outputs, targets)
+        d /= len(outputs)
+    else:
+        per_example, d = checked_loss(function, loss_fn(locked(outputs), locked(targets)), outputs)
+        d = d / len(outputs)
+    value = mean_of(per_example)
+    if not math.isfinite(value):
+        return None
+    grads = _backward(parts, params, found, d)
+    return value, sealed({name: grads[name] for name in params})
+
+
+def _targets(y: AnyArray, dtype: DType) -> AnyArray | None:
+    return y if y.dtype is dtype or y.dtype.kind in "iu" else None
+
+
+def _forward(parts: tuple[Part, ...], params: Params, x: ArrayLike) -> Pass | None:
+    if not parts or type(x) is not np.ndarray or x.ndim != 2 or len(x) == 0 or len(params) != 2 * len(parts):
+        return None
+    dtype = x.dtype
+    if x.shape[1] != parts[0][2][0] or not (dtype is FLOAT32 or dtype is FLOAT64):
+        return None
+    inputs: list[Array] = []
+    pre: list[Array] = []
+    h: Array = x
+    for W_name, b_name, W_shape, b_shape, rule in parts:
+        if W_name not in params or b_name not in params:
+            return None
+        W, b = params[W_name], params[b_name]
+        if type(W) is not np.ndarray or W.shape != W_shape or W.dtype is not dtype:
+            return None
+        if type(b) is not np.ndarray or b.shape != b_shape or b.dtype is not dtype:
+            return None
+        inputs.append(h)
+        z = product(h, W)
+        z += b
+        pre.append(z)
+        h = z if rule is None else relu_in_place(z) if rule[0] is relu else rule[0](z)
+    return inputs, pre, h
+
+
+def _backward(parts: tuple[Part, ...], params: Params, found: Pass, dy: Array) -> dict[str, Array]:
+    inputs, pre, y = found
+    grads: dict[str, Array] = {}
+    for i in range(len(parts) - 1, -1, -1):
+        W_name, b_name, _, _, rule = parts[i]
+        dz = dy if rule is None else rule[1](dy, pre[i], y)
+        y = inputs[i]
+        grads[W_name] = product(y.T, dz)
+        grads[b_name] = column_sums(dz)
+        if i:  # nobody asks for the first layer's
+            dy = product(dz, params[W_name].T)
+    return grads
