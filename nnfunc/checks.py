@@ -290,8 +290,14 @@ def lasting(array: AnyArray) -> AnyArray:
         >>> lasting(a) is a
         False
         >>> a.setflags(write=False)
-        >>> lasting(a) is a
-        True
+        >>> lasting(a) is a, lasting(a[:1]).base is a
+        (True, True)
     """
     flags = array.flags
-    return array if flags.owndata and not flags.writeable else array.copy()
+    if flags.writeable:
+        return array.copy()
+    if flags.owndata:
+        return array
+    base = array.base
+    whole = type(base) is np.ndarray and base.flags.owndata and not base.flags.writeable
+    return array if whole else array.copy()

@@ -12,6 +12,7 @@ Formulas are written with p the parameter, g its gradient, lr the learning
 rate, and t the number of updates that this parameter has had, from 1.
 """
 
+import math
 from functools import partial
 from typing import SupportsFloat
 
@@ -19,8 +20,8 @@ import numpy as np
 
 from nnfunc.bounds import above_zero
 from nnfunc.checks import as_number, as_share
+from nnfunc.fixed import number
 from nnfunc.params import sealed
-from nnfunc.penalties import is_weight
 from nnfunc.stepping import check_state, initial, stepped
 from nnfunc.types import AnyArray, Array, Optimizer, Params, State
 from nnfunc.verbs import sgd_step
@@ -74,7 +75,7 @@ def momentum(beta: SupportsFloat = 0.9, nesterov: bool = False) -> Optimizer:
 
 
 def _momentum_rule(
-    beta: float, nesterov: bool, name: str, p: Array, g: Array, slots: dict[str, AnyArray], lr: float
+    beta: float, nesterov: bool, weight: bool, p: Array, g: Array, slots: dict[str, AnyArray], lr: float
 ) -> tuple[Array, dict[str, AnyArray]]:
     v: Array = slots["velocity"] * beta
     v += g
@@ -126,7 +127,7 @@ def _rmsprop_rule(
     eps: float,
     beta: float,
     eps_in_sqrt: bool,
-    name: str,
+    weight: bool,
     p: Array,
     g: Array,
     slots: dict[str, AnyArray],
@@ -181,7 +182,7 @@ def adagrad(
 
 
 def _adagrad_rule(
-    eps: float, eps_in_sqrt: bool, name: str, p: Array, g: Array, slots: dict[str, AnyArray], lr: float
+    eps: float, eps_in_sqrt: bool, weight: bool, p: Array, g: Array, slots: dict[str, AnyArray], lr: float
 ) -> tuple[Array, dict[str, AnyArray]]:
     s: Array = g * g
     s += slots["square_sum"]
@@ -258,7 +259,8 @@ def _adam(name: str, b1: SupportsFloat, b2: SupportsFloat, eps: SupportsFloat, d
     held = as_share(name, "b1", b1), as_share(name, "b2", b2), above_zero(name, "eps", eps)
     rule = partial(_adam_rule, *held, decay)
     fills = {"t": 0, "m": 0.0, "v": 0.0}
-    return partial(initial, name, fills, numbers={"eps": held[2]}), partial(stepped, name, fills, rule)
+    step = partial(stepped, name, fills, rule, decays=decay > 0)
+    return partial(initial, name, fills, numbers={"eps": held[2]}), step
 
 
 def _adam_rule(
@@ -266,24 +268,27 @@ def _adam_rule(
     b2: float,
     eps: float,
     weight_decay: float,
-    name: str,
+    weight: bool,
     p: Array,
     g: Array,
     slots: dict[str, AnyArray],
     lr: float,
 ) -> tuple[Array, dict[str, AnyArray]]:
-    t = int(slots["t"]) + 1
-    m: Array = slots["m"] * b1
-    m += g * (1 - b1)
-    v: Array = g * g
-    v *= 1 - b2
-    v += slots["v"] * b2
-    change: Array = v / (1 - b2**t)
-    np.sqrt(change, out=change)
-    change += eps
+    t, dtype = int(slots["t"]) + 1, p.dtype
+    scratch: Array = g * number(1 - b1, dtype)
+    m: Array = slots["m"] * number(b1, dtype)
+    m += scratch
+    np.multiply(g, g, out=scratch)
+    scratch *= number(1 - b2, dtype)
+    v: Array = slots["v"] * number(b2, dtype)
+    v += scratch
+    # lr mhat / (sqrt(vhat) + eps), both corrections drawn into eps and lr: two passes fewer
+    root = math.sqrt(1 - b2**t)
+    change = np.sqrt(v, out=scratch)
+    change += np.asarray(eps * root, dtype)
     np.divide(m, change, out=change)
-    change *= lr / (1 - b1**t)
-    if weight_decay and is_weight(name, p):
+    change *= np.asarray(lr * root / (1 - b1**t), dtype)
+    if weight:
         change += p * (lr * weight_decay)
     return np.subtract(p, change, out=change), {"t": np.asarray(t), "m": m, "v": v}
 

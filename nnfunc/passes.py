@@ -147,18 +147,12 @@ def value_and_grads_pass(
         1.0
     """
     with np.errstate(all="ignore"):
-        if weight is None and penalty is None:
-            found = stack_value_and_grads(function, net, loss_fn, params, x, y, key)
-            if found is not None:
-                return found
-        if key is None:
-            check_needs_no_key(function, net)
-        held, inputs = prepared(function, net, params, x)
-        value, dy, pullback = loss_pass(function, net, loss_fn, held, inputs, y, weight, key)
-        layer_grads, _ = checked_grads(pullback(locked(dy)))
-        grads = sealed_grads(function, "the network's grads", held, layer_grads)
+        found = stack_value_and_grads(function, net, loss_fn, params, x, y, key) if weight is None else None
+        if found is None:
+            found = _layer_by_layer(function, net, loss_fn, params, x, y, weight, key)
         if penalty is None:
-            return value, grads
+            return found
+        (value, grads), (held, _) = found, checked_params(function, params)
         penalty_value, penalty_grads = penalty_pass(function, penalty, held)
         both: dict[str, Array] = {}
         for name in held:
@@ -166,6 +160,24 @@ def value_and_grads_pass(
             if parts:
                 both[name] = parts[0] if len(parts) == 1 else np.asarray(parts[0] + parts[1])
         return value + penalty_value, sealed(both)
+
+
+def _layer_by_layer(
+    function: str,
+    net: Layer,
+    loss_fn: LossFn,
+    params: Params,
+    x: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike | None,
+    key: Key | None,
+) -> tuple[float, Params]:
+    if key is None:
+        check_needs_no_key(function, net)
+    held, inputs = prepared(function, net, params, x)
+    value, dy, pullback = loss_pass(function, net, loss_fn, held, inputs, y, weight, key)
+    layer_grads, _ = checked_grads(pullback(locked(dy)))
+    return value, sealed_grads(function, "the network's grads", held, layer_grads)
 
 
 def penalty_pass(function: str, penalty: Penalty, params: Params) -> tuple[float, Params]:

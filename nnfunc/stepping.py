@@ -10,15 +10,21 @@ import numpy as np
 
 from nnfunc.blame import where_not_finite
 from nnfunc.bounds import check_held
-from nnfunc.checks import as_number, describe, lasting, locked, problem
+from nnfunc.checks import as_number, describe, lasting, problem
 from nnfunc.params import checked_params, sealed
 from nnfunc.passes import unknown_name
+from nnfunc.penalties import is_weight
 from nnfunc.types import AnyArray, Array, Params, State
 
 Slots: TypeAlias = dict[str, AnyArray]
 
-Rule: TypeAlias = Callable[[str, Array, Array, Slots, float], tuple[Array, Slots]]
-"""``rule(name, p, g, slots, lr) -> (p, slots)``: one parameter's update, in new arrays."""
+Rule: TypeAlias = Callable[[bool, Array, Array, Slots, float], tuple[Array, Slots]]
+"""``rule(weight, p, g, slots, lr) -> (p, slots)``: an update, element by element, in new arrays."""
+
+_COUNT = np.asarray(0).dtype
+
+# Parameters of up to so many elements are stepped together: the calls take longer than the arithmetic.
+_SMALL = 4096
 
 # Slots of squared gradients. One that overflowed would stay infinite, and stop its parameter for good without a word.
 _SQUARES = ("v", "mean_square", "square_sum")
@@ -57,11 +63,15 @@ def stepped(
     grads: Params,
     state: State,
     lr: SupportsFloat,
+    *,
+    decays: bool = False,
 ) -> tuple[Params, State]:
     """Apply a rule to every parameter that has a gradient; the rest, and its state, passes through.
 
+    With `decays` the rule is told of each parameter whether it is a weight.
+
     Example:
-        >>> def plain(name, p, g, slots, lr):
+        >>> def plain(weight, p, g, slots, lr):
         ...     return p - lr * g, {}
         >>> params, state = stepped("plain", {}, plain, {"W": np.ones(1)}, {"W": np.ones(1)}, {}, 0.5)
         >>> params["W"]
@@ -70,27 +80,54 @@ def stepped(
     rate = as_number(function, "lr", lr, least=0)
     params, dtype = checked_params(function, params)
     grads, _ = checked_params(function, grads, "grads")
-    check_state(function, fills, state, params)
+    if not hasattr(state, "keys"):
+        check_state(function, fills, state, params)
     if not grads.keys() <= params.keys():
         raise ValueError(unknown_name(function, "grads", grads, params))
-    square = next((slot for slot in fills if slot in _SQUARES), "")
-    new_params: dict[str, Array] = {}
-    new_state = {name: lasting(array) for name, array in state.items()}
+    stored = _stored_names(function, tuple(fills), tuple(state), tuple(params))
+    alike: dict[object, list[str]] = {}
+    for name, gradient in grads.items():
+        array = params[name]
+        if gradient.shape != array.shape:
+            raise ValueError(problem(function, f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))
+        counts = _check_slots(function, fills, stored[name], state, array)
+        kind = (counts, decays and is_weight(name, array))
+        alike.setdefault(kind if array.size <= _SMALL else name, []).append(name)
+    whole = len(grads) == len(params)
+    new_params = dict(params) if whole else {name: lasting(array) for name, array in params.items()}
+    new_state = dict(state) if whole else {name: lasting(array) for name, array in state.items()}
     with np.errstate(all="ignore"):
-        for name, array in params.items():
-            gradient = grads.get(name)
-            if gradient is None:
-                new_params[name] = lasting(array)
-                continue
-            if gradient.shape != array.shape:
-                raise ValueError(problem(function, f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))
-            slots = {slot: _slot(function, fill, f"{slot}/{name}", state, array) for slot, fill in fills.items()}
-            new_params[name], changed = rule(name, array, gradient.astype(dtype, copy=False), slots, rate)
-            # A product overflows before its factors do, so the exact test is left for then.
-            if square and not float(np.vdot(changed[square], changed[square])) < math.inf:
-                _check_square(function, name, gradient, square, changed[square])
-            new_state.update((f"{slot}/{name}", value) for slot, value in changed.items())
-    return sealed(new_params), sealed(new_state)
+        for names in alike.values():
+            p = _joined([params[name] for name in names])
+            g = _joined([grads[name] for name in names])
+            own = {slot: _joined([state[stored[n][i]] for n in names], fills[slot]) for i, slot in enumerate(fills)}
+            weight = decays and is_weight(names[0], params[names[0]])
+            stepped_p, changed = rule(weight, p, g if g.dtype is dtype else g.astype(dtype), own, rate)
+            shapes = [params[name].shape for name in names]
+            _check_squares(function, names, shapes, g, changed)
+            new_params.update(zip(names, _parted(stepped_p, shapes), strict=True))
+            for i, slot in enumerate(fills):
+                new_state.update(zip([stored[n][i] for n in names], _parted(changed[slot], shapes), strict=True))
+    return MappingProxyType(new_params), MappingProxyType(new_state)
+
+
+def _joined(arrays: list[AnyArray], fill: float = 0.0) -> AnyArray:
+    """Return small arrays end to end, so that one call steps them all; or the only one, or a count that all share."""
+    return arrays[0] if len(arrays) == 1 or type(fill) is int else np.concatenate(arrays, axis=None)
+
+
+def _parted(array: AnyArray, shapes: list[tuple[int, ...]]) -> list[AnyArray]:
+    """Undo `_joined`: views of one array, which is locked first."""
+    array.setflags(write=False)
+    if len(shapes) == 1 or array.ndim == 0:
+        return [array] * len(shapes)
+    parts: list[AnyArray] = []
+    start = 0
+    for shape in shapes:
+        end = start + math.prod(shape)
+        parts.append(array[start:end].reshape(shape))
+        start = end
+    return parts
 
 
 def check_state(function: str, fills: Mapping[str, float], state: State, params: Params) -> None:
@@ -104,42 +141,60 @@ def check_state(function: str, fills: Mapping[str, float], state: State, params:
     """
     if not hasattr(state, "keys"):
         raise TypeError(problem(function, "state", "be a mapping that the optimiser's init made", describe(state)))
-    _check_names(function, tuple(fills), tuple(state), tuple(params))
-
-
-def _slot(function: str, fill: float, full: str, state: State, array: Array) -> AnyArray:
-    """Return one slot of one parameter, locked, if the state has it in the right form."""
-    if full not in state:
-        raise ValueError(problem(function, "state", f"hold {full!r} (it is of another network)", list(state)))
-    held = state[full]
-    shape, dtype = ((), np.asarray(fill).dtype) if type(fill) is int else (array.shape, array.dtype)
-    if not isinstance(held, np.ndarray) or held.shape != shape:
-        raise ValueError(problem(function, f"state[{full!r}]", f"have shape {shape}", describe(held)))
-    if held.dtype != dtype:
-        raise TypeError(problem(function, f"state[{full!r}]", f"be {dtype}", held))
-    if not shape and type(fill) is int and int(held) < 0:
-        raise ValueError(problem(function, f"state[{full!r}]", "be at least 0", int(held)))
-    return locked(held)
-
-
-def _check_square(function: str, name: str, gradient: Array, slot: str, squares: AnyArray) -> None:
-    """Raise FloatingPointError if the gradient is not finite, or its square is not."""
-    constraint = f"stay finite (clip the gradients, whose squares {squares.dtype} cannot hold)"
-    for argument, must, array in (
-        (f"grads[{name!r}]", "be finite", gradient),
-        (f"state['{slot}/{name}']", constraint, squares),
-    ):
-        found = where_not_finite(array)
-        if found:
-            raise FloatingPointError(problem(function, argument, must, found))
+    _stored_names(function, tuple(fills), tuple(state), tuple(params))
 
 
 @lru_cache(maxsize=256)
-def _check_names(function: str, slots: tuple[str, ...], state: tuple[str, ...], params: tuple[str, ...]) -> None:
-    """Raise ValueError if the state holds what this optimiser would not have made for these params."""
-    known = {f"{slot}/{name}" for slot in slots for name in params}
+def _stored_names(
+    function: str, slots: tuple[str, ...], state: tuple[str, ...], params: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Return the names under which a state holds each parameter's slots; it may hold nothing else."""
+    stored = {name: tuple(f"{slot}/{name}" for slot in slots) for name in params}
+    known = {full for names in stored.values() for full in names}
     for name in state:
         if name not in known:
             own = f"hold only {', '.join(slots)} of each parameter of these"
             constraint = own if slots else f"be empty, as {function} remembers nothing"
             raise ValueError(problem(function, "state", constraint, repr(name)))
+    return stored
+
+
+def _check_slots(
+    function: str, fills: Mapping[str, float], stored: tuple[str, ...], state: State, array: Array
+) -> tuple[int, ...]:
+    """Return the counts in one parameter's slots, all of which must be there in the right form."""
+    counts: tuple[int, ...] = ()
+    for full, fill in zip(stored, fills.values(), strict=True):
+        if full not in state:
+            raise ValueError(problem(function, "state", f"hold {full!r} (it is of another network)", list(state)))
+        held, is_count = state[full], type(fill) is int
+        shape, dtype = ((), _COUNT) if is_count else (array.shape, array.dtype)
+        if not isinstance(held, np.ndarray) or held.shape != shape:
+            raise ValueError(problem(function, f"state[{full!r}]", f"have shape {shape}", describe(held)))
+        if held.dtype != dtype:
+            raise TypeError(problem(function, f"state[{full!r}]", f"be {dtype}", held))
+        if is_count:
+            counts += (int(held),)
+            if counts[-1] < 0:
+                raise ValueError(problem(function, f"state[{full!r}]", "be at least 0", counts[-1]))
+    return counts
+
+
+def _check_squares(
+    function: str, names: list[str], shapes: list[tuple[int, ...]], gradient: Array, changed: Slots
+) -> None:
+    """Raise FloatingPointError if a slot of squares is not finite, because a gradient, or its square, is not."""
+    for slot in _SQUARES:
+        # A product overflows before its factors do, so the exact test is left for then.
+        if slot not in changed or float(np.vdot(changed[slot], changed[slot])) < math.inf:
+            continue
+        gradients, squares = (_parted(array, shapes) for array in (gradient, changed[slot]))
+        constraint = f"stay finite (clip the gradients, whose squares {gradient.dtype} cannot hold)"
+        for name, own_gradient, own_squares in zip(names, gradients, squares, strict=True):
+            for argument, must, array in (
+                (f"grads[{name!r}]", "be finite", own_gradient),
+                (f"state['{slot}/{name}']", constraint, own_squares),
+            ):
+                found = where_not_finite(array)
+                if found:
+                    raise FloatingPointError(problem(function, argument, must, found))
