@@ -1,176 +1,228 @@
-"""Time one training step beside the same step written by hand, and beside its matrix products alone.
+"""nnfunc beside PyTorch, JAX, scikit-learn, NumPy by hand, and the matrix products alone.
 
-    python examples/benchmark.py [--rounds 5] [ROW ...]
+    python examples/benchmark.py [SECTION ...] [--rounds 5] [--mnist DIRECTORY] [--json FILE]
 
-A step is value, gradients and SGD update in float32. Each column runs in a
-process of its own; the columns take turns, and medians are printed. `floor` is
-the step's matrix products into buffers that are there already; `plain` is the
-loop anybody would write with NumPy.
+Sections: A a training step with SGD, B with Adam, C inference, D a real run on
+MNIST (needs --mnist), E cold start, F memory, G growth with batch, width and
+depth. Each column is measured in processes of its own, the columns taking
+turns; medians over the rounds are printed, with the spread in the JSON.
+Libraries that are not installed are left out: `pip install nnfunc[peers]` names them.
 """
 
 import argparse
+import importlib.metadata
+import importlib.util
 import json
+import math
+import os
+import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from benchmarks.child import COLUMNS, MEMORY_ROWS
+from benchmarks.cold import LOAD_AND_PREDICT, PEAK
 
-from nnfunc import init, mlp, sgd_step, sigmoid_cross_entropy, softmax_cross_entropy, value_and_grads
-
-ROWS: dict[str, tuple[list[int], int]] = {
-    "xor": ([2, 8, 1], 4),
-    "tiny": ([64, 64, 10], 32),
-    "seed": ([784, 64, 10], 32),
-    "mnist32": ([784, 256, 128, 10], 32),
-    "mnist128": ([784, 256, 128, 10], 128),
-    "mnist512": ([784, 256, 128, 10], 512),
-    "wide": ([784, 2048, 2048, 10], 256),
-}
-COLUMNS = ("floor", "plain", "nnfunc")
-F32 = NDArray[np.float32]
-Ints = NDArray[np.int64]
-LR = 0.01
+PACKAGES = {"torch": "torch", "jax": "jax", "sklearn": "sklearn"}
+LIBRARIES = ("nnfunc", "torch", "jax", "sklearn")
+# Peers whose figure is the whole of a step as ours is; the rest are shown for comparison.
+PEERS = ("torch", "jax", "jax, loss read", "sklearn")
+Table = dict[str, dict[str, list[float]]]
 
 
-def data(row: str) -> tuple[F32, F32 | Ints]:
-    """Return inputs and targets: classes, or 0 and 1 for a single output."""
-    sizes, n = ROWS[row]
-    draw = np.random.default_rng(0)
-    x = draw.standard_normal((n, sizes[0]), dtype=np.float32)
-    if sizes[-1] == 1:
-        return x, draw.integers(0, 2, (n, 1)).astype(np.float32)
-    return x, draw.integers(0, sizes[-1], n)
+def installed(library: str) -> bool:
+    """Say whether a library can be measured here."""
+    return library not in PACKAGES or importlib.util.find_spec(PACKAGES[library]) is not None
 
 
-def nnfunc_step(row: str) -> Callable[[], float]:
-    """Return a step by this library."""
-    sizes, _ = ROWS[row]
-    x, y = data(row)
-    net = mlp(sizes)
-    params = init(net, key=0)
-    loss_fn = sigmoid_cross_entropy if sizes[-1] == 1 else softmax_cross_entropy
-
-    def step() -> float:
-        nonlocal params
-        value, g = value_and_grads(net, loss_fn, params, x, y)
-        params = sgd_step(params, g, LR)
-        return value
-
-    return step
-
-
-def plain_step(row: str) -> Callable[[], float]:
-    """Return a step as written by hand, with new arrays for the new params."""
-    sizes, n = ROWS[row]
-    x, y = data(row)
-    params = init(mlp(sizes), key=0)
-    weights = [params[f"{i}/W"] for i in range(len(sizes) - 1)]
-    biases = [params[f"{i}/b"] for i in range(len(sizes) - 1)]
-    last = len(weights) - 1
-
-    def step() -> float:
-        nonlocal weights, biases
-        hidden: list[NDArray[np.floating]] = [x]
-        for i, (W, b) in enumerate(zip(weights, biases, strict=True)):
-            z = hidden[-1] @ W
-            z += b
-            hidden.append(np.maximum(z, 0) if i < last else z)
-        if sizes[-1] == 1:
-            value = float(np.mean(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))))
-            d = (1 / (1 + np.exp(-z)) - y) / n
-        else:
-            z = z - z.max(axis=1, keepdims=True)
-            powers = np.exp(z)
-            total = powers.sum(axis=1, keepdims=True)
-            value = float(np.mean(np.log(total[:, 0]) - z[np.arange(n), y]))
-            d = powers / total
-            d[np.arange(n), y] -= 1
-            d /= n
-        new_weights, new_biases = list(weights), list(biases)
-        for i in range(last, -1, -1):
-            new_weights[i] = weights[i] - LR * (hidden[i].T @ d)
-            new_biases[i] = biases[i] - LR * d.sum(axis=0)
-            if i:
-                d = (d @ weights[i].T) * (hidden[i] > 0)
-        weights, biases = new_weights, new_biases
-        return value
-
-    return step
-
-
-def floor_step(row: str) -> Callable[[], float]:
-    """Return the step's matrix products alone."""
-    sizes, n = ROWS[row]
-    draw = np.random.default_rng(0)
-
-    def array(*shape: int) -> F32:
-        return draw.standard_normal(shape, dtype=np.float32)
-
-    acts = [array(n, size) for size in sizes]
-    weights = [array(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
-    products = [(acts[i], W, array(n, sizes[i + 1])) for i, W in enumerate(weights)]
-    products += [(acts[i].T, acts[i + 1], array(*W.shape)) for i, W in enumerate(weights)]
-    products += [(acts[i + 1], W.T, array(n, sizes[i])) for i, W in enumerate(weights) if i]
-
-    def step() -> float:
-        for a, b, out in products:
-            np.matmul(a, b, out=out)
-        return 0.0
-
-    return step
-
-
-STEPS = {"floor": floor_step, "plain": plain_step, "nnfunc": nnfunc_step}
-
-
-def measure(column: str, row: str) -> dict[str, float]:
-    """Return the median microseconds per step of nine batches of steps, and the loss after ten steps."""
-    step = STEPS[column](row)
-    for _ in range(10):
-        value = step()
-    started = time.perf_counter()
-    step()
-    repeats = max(1, int(0.05 / (time.perf_counter() - started)))
-    times = []
-    for _ in range(9):
-        started = time.perf_counter()
-        for _ in range(repeats):
-            step()
-        times.append((time.perf_counter() - started) / repeats * 1e6)
-    return {"us": statistics.median(times), "loss": value}
-
-
-def in_process(column: str, row: str) -> dict[str, float]:
+def child(*arguments: str) -> Any:
     """Measure in a process of its own."""
-    command = [sys.executable, __file__, "--child", column, row]
-    result: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return result
+    command = [sys.executable, "-m", "benchmarks.child", *arguments]
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(f"benchmark: {' '.join(arguments)} must run, got\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def columns(section: str) -> list[str]:
+    """Return the columns of a table whose libraries are installed."""
+    place = 2 if section == "inference" else 1
+    return [
+        name
+        for name, entry in COLUMNS.items()
+        if entry[place] and installed(entry[0]) and not (section == "adam" and name == "plain")
+    ]
+
+
+def steps(section: str, rounds: int) -> Table:
+    """Return microseconds by row and column, one for each round; the columns must agree on the results."""
+    found: Table = {}
+    checks: dict[str, dict[str, float]] = {}
+    for turn in range(rounds):
+        for column in columns(section):
+            if column == "torch compile" and turn:
+                continue  # compiling takes a minute; once is enough to show where it stands
+            kind = (section, column) if section != "inference" else ("inference", column)
+            for row, values in child(*kind).items():
+                found.setdefault(row, {}).setdefault(column, []).append(values["us"])
+                checks.setdefault(row, {})[column] = values.get("loss", values.get("output", math.nan))
+    for row, results in checks.items():
+        own = results["nnfunc"]
+        for column, value in results.items():
+            by_design = column == "floor" or (section == "inference" and column == "sklearn")
+            if not by_design and not math.isclose(value, own, rel_tol=2e-3, abs_tol=1e-4):
+                sys.exit(f"benchmark: {column} must reach nnfunc's result in {row}, {own}, got {value}")
+    return found
+
+
+def print_steps(title: str, table: Table) -> None:
+    """Print medians, and how many times as long the fastest peer takes."""
+    names = list(next(iter(table.values())))
+    print(f"\n{title}, microseconds (median)\n{'':18}" + "".join(f"{name:>15}" for name in names), end="")
+    print(f"{'best peer/ours':>16}{'ours/floor':>12}")
+    for row, cells in table.items():
+        medians = {name: statistics.median(values) for name, values in cells.items()}
+        best = min((medians[name] for name in PEERS if name in medians), default=math.nan)
+        print(f"{row:18}" + "".join(f"{medians[name]:15,.1f}" for name in names), end="")
+        print(f"{best / medians['nnfunc']:16.2f}{medians['nnfunc'] / medians['floor']:12.2f}", flush=True)
+
+
+def real_runs(directory: Path, rounds: int) -> Table:
+    """Return seconds and accuracy of ten epochs on MNIST."""
+    found: Table = {}
+    for _ in range(rounds):
+        for library in filter(installed, LIBRARIES):
+            for name, value in child("run", library, str(directory)).items():
+                found.setdefault(name, {}).setdefault(library, []).append(value)
+    return found
+
+
+def cold_starts(rounds: int) -> Table:
+    """Return seconds and peak megabytes from nothing to a prediction."""
+    found: Table = {}
+    with tempfile.TemporaryDirectory() as directory:
+        paths = {name: Path(directory) / f"{name}.npz" for name in LIBRARIES}
+        for library in filter(installed, LIBRARIES):
+            child("store", library, str(paths[library]))
+        # As after any first import: a user's interpreter keeps what it compiled.
+        compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        for _ in range(max(rounds, 5)):
+            for name, code in LOAD_AND_PREDICT.items():
+                if not installed(name):
+                    continue
+                script = code.format(path=str(paths[name])) if name in paths else code
+                command = [sys.executable, "-c", script + PEAK]
+                started = time.perf_counter()
+                done = subprocess.run(command, capture_output=True, text=True, check=True, env=compiled)
+                found.setdefault("seconds", {}).setdefault(name, []).append(time.perf_counter() - started)
+                found.setdefault("megabytes", {}).setdefault(name, []).append(float(done.stdout.splitlines()[-1]))
+    return found
+
+
+def memory(rounds: int) -> Table:
+    """Return megabytes above the import's in 20 training steps."""
+    found: Table = {}
+    for _ in range(min(rounds, 3)):
+        for row in MEMORY_ROWS:
+            for library in filter(installed, LIBRARIES):
+                value = child("memory", library, row)["megabytes"]
+                found.setdefault(row, {}).setdefault(library, []).append(value)
+    return found
+
+
+def growth(rounds: int) -> Table:
+    """Return microseconds per step in series that double, for this library and the matrix products alone."""
+    found: Table = {}
+    for _ in range(min(rounds, 3)):
+        for column in ("floor", "nnfunc"):
+            for name, series in child("growth", column).items():
+                for i, value in enumerate(series):
+                    found.setdefault(f"{name} x{2**i}", {}).setdefault(column, []).append(value)
+    return found
+
+
+def print_plain(title: str, table: Table, digits: int = 3) -> None:
+    """Print medians, one row a quantity."""
+    names = list(dict.fromkeys(name for cells in table.values() for name in cells))
+    print(f"\n{title}\n{'':18}" + "".join(f"{name:>22}" for name in names))
+    for row, cells in table.items():
+        print(f"{row:18}" + "".join(f"{statistics.median(cells[n]):22,.{digits}f}" for n in names), flush=True)
+
+
+def print_growth(table: Table) -> None:
+    """Print the series, the exponents of their last doublings, and the time that a layer adds."""
+    print_plain("G. Growth, microseconds per step", table, 1)
+    medians = {row: {name: statistics.median(v) for name, v in cells.items()} for row, cells in table.items()}
+    for name in ("batch", "width"):
+        last = [medians[row]["nnfunc"] for row in medians if row.startswith(name)][-2:]
+        print(f"{name}: doubling the largest multiplies the time by {last[1] / last[0]:.2f}")
+    deep, half = medians["depth x64"], medians["depth x32"]
+    added, floor = ((deep[name] - half[name]) / 32 for name in ("nnfunc", "floor"))
+    print(f"depth: a layer of 8 units adds {added:.1f} us to a step, {floor:.1f} us of them its matrix products")
+
+
+def machine() -> dict[str, str]:
+    """Say what was measured on, and with which versions."""
+    versions = {
+        name: importlib.metadata.version(name) for name in ("numpy", "torch", "jax", "scikit-learn") if _has(name)
+    }
+    return {"machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores", **versions}
+
+
+def _has(package: str) -> bool:
+    return installed("sklearn" if package == "scikit-learn" else package)
+
+
+def sections(chosen: Iterable[str], rounds: int, mnist: Path | None) -> dict[str, Table]:
+    """Measure, print and return the chosen sections."""
+    found: dict[str, Table] = {}
+    calls: dict[str, tuple[Callable[[], Table], Callable[[Table], None]]] = {
+        "A": (lambda: steps("sgd", rounds), lambda t: print_steps("A. Training step, SGD", t)),
+        "B": (lambda: steps("adam", rounds), lambda t: print_steps("B. Training step, Adam", t)),
+        "C": (lambda: steps("inference", rounds), lambda t: print_steps("C. Inference", t)),
+        "D": (lambda: real_runs(mnist or Path(), rounds), lambda t: print_plain("D. Ten epochs on MNIST", t)),
+        "E": (lambda: cold_starts(rounds), lambda t: print_plain("E. Cold start", t)),
+        "F": (
+            lambda: memory(rounds),
+            lambda t: print_plain("F. Memory in training, megabytes above the import's", t, 0),
+        ),
+        "G": (lambda: growth(rounds), print_growth),
+    }
+    for section in chosen:
+        if section == "D" and mnist is None:
+            print("\nD. left out: it needs --mnist DIRECTORY")
+            continue
+        measure, show = calls[section]
+        found[section] = measure()
+        show(found[section])
+    return found
 
 
 def main() -> None:
-    """Print a row of medians and ratios for each network."""
-    parser = argparse.ArgumentParser(description="Time a training step beside plain NumPy and the matrix products.")
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"some of {', '.join(ROWS)} (default all)")
+    """Read the command line, measure, print and perhaps write."""
+    parser = argparse.ArgumentParser(description="Measure nnfunc beside its peers.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="some of A to G (default all)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--mnist", type=Path, help="directory with MNIST's test files, for section D")
+    parser.add_argument("--json", type=Path, help="write all figures here")
     arguments = parser.parse_args()
-    if arguments.child:
-        print(json.dumps(measure(*arguments.rows)))
-        return
-    unknown = [row for row in arguments.rows if row not in ROWS]
+    unknown = [section for section in arguments.sections if section not in "ABCDEFG" or len(section) != 1]
     if unknown or arguments.rounds < 1:
-        parser.error(f"ROW must be some of {', '.join(ROWS)} and --rounds at least 1, got {unknown or arguments.rounds}")
-    print(f"{'row':10}{'floor us':>10}{'plain us':>10}{'nnfunc us':>11}{'/ plain':>9}{'/ floor':>9}")
-    for row in arguments.rows or ROWS:
-        found = [{column: in_process(column, row) for column in COLUMNS} for _ in range(arguments.rounds)]
-        if not np.isclose(found[0]["plain"]["loss"], found[0]["nnfunc"]["loss"], rtol=1e-4):
-            sys.exit(f"benchmark: {row} must reach the same loss by both ways, got {found[0]}")
-        floor, plain, ours = (statistics.median(f[column]["us"] for f in found) for column in COLUMNS)
-        print(f"{row:10}{floor:10.1f}{plain:10.1f}{ours:11.1f}{ours / plain:9.2f}{ours / floor:9.2f}", flush=True)
+        parser.error(f"SECTION must be some of A to G and --rounds at least 1, got {unknown or arguments.rounds}")
+    print(", ".join(f"{name} {version}" for name, version in machine().items()))
+    for library in LIBRARIES:
+        if not installed(library):
+            print(f"{library} is not installed, and left out")
+    found = sections(arguments.sections or "ABCDEFG", arguments.rounds, arguments.mnist)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": machine(), **found}, indent=1))
 
 
 if __name__ == "__main__":

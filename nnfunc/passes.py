@@ -8,17 +8,8 @@ from numpy.typing import ArrayLike
 
 from nnfunc.blame import explain
 from nnfunc.calibration import check_needs_no_key
-from nnfunc.checks import (
-    FLOAT64,
-    as_inputs,
-    as_real,
-    as_targets,
-    check_callable,
-    describe,
-    locked,
-    owned,
-    problem,
-)
+from nnfunc.checks import FLOAT64, as_inputs, as_real, as_targets, check_callable, describe, locked, owned, problem
+from nnfunc.fixed import keep_freed_memory
 from nnfunc.fusion import on_logits
 from nnfunc.losses import mean_of
 from nnfunc.params import checked_params, sealed
@@ -146,6 +137,7 @@ def value_and_grads_pass(
         >>> value_and_grads_pass("grads", dense(1, 1), mse, params, [[1.0]], [[0.0]], None, None, None)[0]
         1.0
     """
+    keep_freed_memory()
     with np.errstate(all="ignore"):
         found = stack_value_and_grads(function, net, loss_fn, params, x, y, key) if weight is None else None
         if found is None:

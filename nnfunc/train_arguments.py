@@ -4,13 +4,12 @@ The pieces are pure, so they are tried before the first epoch: what they would
 get wrong after an hour is said at once, and the steps need no checks.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 import numpy as np
 
-from nnfunc.checks import check_callable, describe, problem
+from nnfunc.checks import arguments_of, check_callable, describe, problem
 from nnfunc.params import sealed
 from nnfunc.run_state import Report
 from nnfunc.types import GradTransform, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Schedule, State
@@ -152,12 +151,7 @@ def _check_takes(argument: str, function: object, count: int, takes: str) -> Non
     check_callable("train", argument, function, takes)
     if not callable(function):
         return
-    try:
-        signature = inspect.signature(function)
-    except ValueError:
-        return  # a builtin may have no signature to read
-    try:
-        signature.bind(*range(count))
-    except TypeError as error:
-        got = f"{describe(function)}, which takes ({', '.join(signature.parameters)})"
-        raise TypeError(problem("train", argument, f"be a function {takes}", got)) from error
+    others = arguments_of(function, count)
+    if others:
+        got = f"{describe(function)}, which takes ({others})"
+        raise TypeError(problem("train", argument, f"be a function {takes}", got))

@@ -22,6 +22,8 @@ import neuron
 import numpy as np
 import pytest
 import silent_nan
+from benchmarks import by_nnfunc, by_numpy
+from benchmarks.workload import ROWS
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parent.parent
@@ -140,6 +142,16 @@ def test_the_silent_nan_is_caught_named_and_cured(capsys: pytest.CaptureFixture[
     assert message.startswith("train: the loss mse must be finite")
     assert "input scale: column 5 of x reaches" in message
     assert cured < 0.5 * without
+
+
+@pytest.mark.parametrize("row", ["xor", "tiny"])
+def test_the_benchmark_measures_the_same_arithmetic(row: str) -> None:
+    losses = []
+    for make in (by_nnfunc.training, by_numpy.plain):
+        step, _ = make(*ROWS[row], "sgd")
+        losses.append([step() for _ in range(5)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][4] < losses[0][0]
 
 
 def test_readme_has_the_two_set_up_commands() -> None:

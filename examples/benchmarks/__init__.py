@@ -1,0 +1,1 @@
+"""The benchmark: what each library is asked to do, one module a library, and the command that runs them side by side."""

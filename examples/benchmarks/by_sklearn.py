@@ -1,0 +1,77 @@
+"""The measurements by scikit-learn's MLPClassifier: partial_fit on one batch, plain SGD or Adam, no penalty."""
+
+import importlib
+import pickle
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workload import ADAM_LR, F32, LR, Ints, Step, data, weights
+
+neural_network: Any = importlib.import_module("sklearn.neural_network")
+
+
+def classifier(sizes: list[int], n: int, optimizer: str, **options: Any) -> Any:
+    """Return a classifier of the given network."""
+    return neural_network.MLPClassifier(
+        sizes[1:-1], solver=optimizer, alpha=0, batch_size=n, momentum=0, nesterovs_momentum=False,
+        learning_rate_init=LR if optimizer == "sgd" else ADAM_LR, **options,
+    )  # fmt: skip
+
+
+def fitted(sizes: list[int], n: int, optimizer: str) -> tuple[Any, F32, Any]:
+    """Return a classifier with the shared start values, and its data."""
+    x, y = data(sizes, n)
+    targets = y.ravel().astype(int)
+    model = classifier(sizes, n, optimizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.partial_fit(x, targets, classes=np.arange(max(2, sizes[-1])))
+    for i, (W, b) in enumerate(weights(sizes)):
+        model.coefs_[i][...], model.intercepts_[i][...] = W, b
+    return model, x, targets
+
+
+def training(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+    """Return a training step."""
+    model, x, targets = fitted(sizes, n, optimizer)
+
+    def step() -> float:
+        model.partial_fit(x, targets)
+        return float(model.loss_)
+
+    return step, None
+
+
+def inference(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:
+    """Return a prediction of probabilities, which is what scikit-learn gives."""
+    model, x, _ = fitted(sizes, n, "sgd")
+
+    def predict() -> F32:
+        return np.asarray(model.predict_proba(x))
+
+    return predict, None
+
+
+def run(x: F32, y: Ints, x_val: F32, y_val: Ints) -> tuple[float, float]:
+    """Fit for ten epochs, scored after each as the others are; return the seconds and the accuracy."""
+    started = time.perf_counter()
+    model, right = classifier([784, 256, 128, 10], 128, "adam", random_state=0), 0.0
+    for _ in range(10):
+        model.partial_fit(x, y, classes=np.arange(10))
+        right = float(model.score(x_val, y_val))
+    return time.perf_counter() - started, right
+
+
+def store(sizes: list[int], path: Path) -> None:
+    """Write the classifier to a file."""
+    path.write_bytes(pickle.dumps(fitted(sizes, 4, "sgd")[0]))
+
+
+def cold(sizes: list[int], path: Path) -> float:
+    """Load the classifier and predict one row."""
+    return float(pickle.loads(path.read_bytes()).predict_proba(np.ones((1, sizes[0]), np.float32))[0, 0])

@@ -1,0 +1,80 @@
+"""What is measured: networks, data and start values that all libraries share, and how a step is timed."""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnfunc import Params, init, mlp
+
+F32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Step = Callable[[], float]
+"""One training step; it returns the loss, or what the library hands back in its place."""
+
+ROWS: dict[str, tuple[list[int], int]] = {
+    "xor": ([2, 8, 1], 4),
+    "tiny": ([64, 64, 10], 32),
+    "seed": ([784, 64, 10], 32),
+    "mnist32": ([784, 256, 128, 10], 32),
+    "mnist128": ([784, 256, 128, 10], 128),
+    "mnist512": ([784, 256, 128, 10], 512),
+    "wide": ([784, 2048, 2048, 10], 256),
+}
+SERVED: dict[str, tuple[list[int], int]] = {
+    "8-32-32-1, 1 row": ([8, 32, 32, 1], 1),
+    "mnist, 1 row": ([784, 256, 128, 10], 1),
+    "mnist, 32 rows": ([784, 256, 128, 10], 32),
+    "mnist, 1024 rows": ([784, 256, 128, 10], 1024),
+}
+LR = 0.01
+ADAM_LR = 1e-3
+
+
+def data(sizes: list[int], n: int) -> tuple[F32, F32 | Ints]:
+    """Return inputs and targets: classes, or 0 and 1 for a single output."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((n, sizes[0]), dtype=np.float32)
+    if sizes[-1] == 1:
+        return x, draw.integers(0, 2, (n, 1)).astype(np.float32)
+    return x, draw.integers(0, sizes[-1], n)
+
+
+def start(sizes: list[int]) -> Params:
+    """Return the params that every library starts from."""
+    return init(mlp(sizes), key=0)
+
+
+def weights(sizes: list[int]) -> list[tuple[F32, F32]]:
+    """Return the same as pairs (W, b), copied."""
+    params = start(sizes)
+    return [
+        (np.array(params[f"{i}/W"], np.float32), np.array(params[f"{i}/b"], np.float32)) for i in range(len(sizes) - 1)
+    ]
+
+
+def timed(step: Step, finish: Callable[[], object] | None = None, seconds: float = 0.05) -> float:
+    """Return the median microseconds per step of nine batches of steps; `finish` waits for what is still under way."""
+    started = time.perf_counter()
+    step()
+    if finish:
+        finish()
+    repeats = max(1, int(seconds / (time.perf_counter() - started)))
+    times = []
+    for _ in range(9):
+        started = time.perf_counter()
+        for _ in range(repeats):
+            step()
+        if finish:
+            finish()
+        times.append((time.perf_counter() - started) / repeats * 1e6)
+    return statistics.median(times)
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process has held so far, as Linux tells."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
