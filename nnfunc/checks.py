@@ -309,7 +309,7 @@ def arguments_of(function: Callable[..., object], count: int) -> str:
 
     Example:
         >>> arguments_of(problem, 4), arguments_of(problem, 1)
-        ('', 'function, argument, constraint, got')
+        ('', '(function, argument, constraint, got)')
     """
     import inspect  # 10 ms, which a process that only predicts need not spend
 
@@ -320,5 +320,5 @@ def arguments_of(function: Callable[..., object], count: int) -> str:
     try:
         signature.bind(*range(count))
     except TypeError:
-        return ", ".join(signature.parameters)
+        return f"({', '.join(signature.parameters)})"
     return ""

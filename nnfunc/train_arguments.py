@@ -153,5 +153,5 @@ def _check_takes(argument: str, function: object, count: int, takes: str) -> Non
         return
     others = arguments_of(function, count)
     if others:
-        got = f"{describe(function)}, which takes ({others})"
+        got = f"{describe(function)}, which takes {others}"
         raise TypeError(problem("train", argument, f"be a function {takes}", got))
