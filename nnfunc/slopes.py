@@ -69,12 +69,14 @@ def compare_slope(
     # a slope which is nearly 0 need not match to seven digits.
     size = math.sqrt(sum(gradient[each].size for each in direction))
     floor = 1e-2 * length({each: gradient[each] for each in direction}) / size
+    span = max(float(np.max(np.abs(theta[each]), initial=0)) for each in direction)
     numeric, gap, apart, noise = math.nan, math.inf, False, 0.0
     for h in (step, step / 10, step / 100):
         up, down = (value(_moved(theta, direction, sign * h)) for sign in (1.0, -1.0))
         numeric, right, left = (up - down) / (2 * h), (up - centre) / h, (centre - down) / h
-        # What rounding can do to a slope is not held against the gradient.
-        noise = 8 * float(np.finfo(np.float64).eps) * magnitude / h
+        # What rounding can do to a slope, that of the value and that of theta, is not held against the gradient.
+        rounding = float(np.finfo(np.float64).eps) / h
+        noise = rounding * (8 * magnitude + span * (abs(right) + abs(left)))
         scale = abs(analytic) + abs(numeric) + floor
         gap = max(0.0, abs(analytic - numeric) - noise) / scale if scale else 0.0
         # On a smooth stretch the two slopes differ by h times the curvature, far less than this.

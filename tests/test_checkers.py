@@ -207,7 +207,7 @@ def test_a_message_says_what_where_why_and_shows_the_smallest_input() -> None:
         check_loss(averaged, VALUES[:5], TARGETS[:5])
     assert re.fullmatch(
         r"check_loss: the gradient of outputs\[\d, \d\] must be .*, the slope of sum\(y\) that differences measure, got .*\n"
-        r"  usual cause: off by a factor of 1/5\.0 = 1 / the number of rows in the batch: the mean over rows is taken twice\?\n"
+        r"  usual cause: too small by a factor of 5\.0 = the number of rows in the batch: the mean over rows is taken twice\?\n"
         r"  smallest input found: outputs = \[\[1\.0, 1\.0\], \[1\.0, 1\.0\]\], targets = .*\n"
         r"  law: gradient",
         str(caught.value),
@@ -234,7 +234,7 @@ def test_what_cannot_be_measured_is_no_pass() -> None:
 
 def test_corners_are_counted_and_left_out() -> None:
     found = {r["law"]: r["detail"] for r in check_activation(relu)}
-    assert found["gradient"] == "14 slopes, 1 on corners left out"
+    assert found["gradient"] == "16 slopes, 1 on corners left out"
 
 
 def test_checkers_are_pure() -> None:

@@ -144,12 +144,35 @@ def _complain(subject: Subject, case: Params, worst: Comparison) -> None:
     plain = mistakes(smallest, True)
     shown = max(plain or mistakes(smallest, False), key=lambda c: c["gap"], default=worst)
     of = "sum(y)" if plain else "a weighted sum of y"
-    inputs = ", ".join(f"{each} = {np.round(smallest[each], 6).tolist()}" for each in subject["rows"])
+    inputs = ", ".join(f"{each} = {listed(smallest[each])}" for each in subject["rows"])
     where = f"{name}{list(shown['index'])}" if shown["index"] else name
-    constraint = f"be {shown['numeric']:.4g}, the slope of {of} that differences measure"
-    breach(
-        f"the gradient of {where}", constraint, f"{shown['analytic']:.4g}", cause, shown_by=inputs or "the params given"
-    )
+    slope, given = told_apart(shown["numeric"], shown["analytic"])
+    constraint = f"be {slope}, the slope of {of} that differences measure"
+    breach(f"the gradient of {where}", constraint, given, cause, shown_by=inputs or "the params given")
+
+
+def listed(array: Array) -> str:
+    """Return an array as a list, cut where it is long.
+
+    Example:
+        >>> listed(np.ones((1, 2))), listed(np.ones((1, 784)))[-21:]
+        ('[[1.0, 1.0]]', '... of shape (1, 784)')
+    """
+    text = str(np.round(array, 6).tolist())
+    return text if len(text) <= 300 else f"{text[:120]} ... of shape {array.shape}"
+
+
+def told_apart(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers with as many digits as it takes to see a difference.
+
+    Example:
+        >>> told_apart(1.0, 1.00001), told_apart(-5e-12, 0.25)
+        (('1', '1.00001'), ('0', '0.25'))
+    """
+    size = max(abs(a), abs(b))
+    a, b = (0.0 if abs(each) < 1e-9 * size else each for each in (a, b))
+    digits = next((d for d in (4, 6, 8, 12) if f"{a:.{d}g}" != f"{b:.{d}g}"), 17)
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
 def _shrunk(is_wrong: Callable[[Params], bool], case: Params, rows: tuple[str, ...]) -> Params:
@@ -191,7 +214,8 @@ def _usual_cause(subject: Subject, case: Params, name: str) -> str:
         return "the value does not depend on it at all: is it used, and is a value computed before kept?"
     told = np.abs(numeric) > floor
     ratios = analytic[told] / numeric[told]
-    if np.allclose(ratios, ratios[0], rtol=1e-3):
+    alike = np.allclose(ratios, ratios[0], rtol=1e-3) and np.abs(analytic[~told]).max(initial=0) < 1e3 * floor
+    if alike and abs(ratios[0] - 1) > 1e-4:
         return _about_factor(float(ratios[0]), subject, case)
     if array.ndim == 2 and array.shape[0] == array.shape[1] and len(found) == array.size:
         square = analytic.reshape(array.shape)
@@ -218,9 +242,9 @@ def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
         (width, "outputs in a row", "the mean"),
     ):
         if count > 2 and math.isclose(abs(ratio), count, rel_tol=1e-3):
-            return f"off by a factor of {ratio:.1f} = the number of {what}: a sum where the value has a mean?"
+            return f"too large by a factor of {count:.1f} = the number of {what}: a sum where the value has a mean?"
         if count > 2 and math.isclose(abs(ratio), 1 / count, rel_tol=1e-3):
-            return f"off by a factor of 1/{1 / ratio:.1f} = 1 / the number of {what}: {outer} is taken twice?"
+            return f"too small by a factor of {count:.1f} = the number of {what}: {outer} is taken twice?"
     for factor in (2.0, 0.5):
         if math.isclose(abs(ratio), factor, rel_tol=1e-3):
             return f"{ratio:.3g} times the slope everywhere: a factor of 2"

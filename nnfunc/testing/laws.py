@@ -43,19 +43,28 @@ def judged(checker: str, laws: Sequence[Law], report: bool) -> list[LawResult]:
         try:
             with np.errstate(all="ignore"):
                 status, detail = law()
-        except AssertionError as error:
-            detail, cause = str(error), error.__cause__ if isinstance(error.__cause__, Exception) else None
         except Exception as error:
-            detail, cause = f"{name} must hold without an error, got {type(error).__name__}: {error}", error
+            detail, cause = _told(name, error), error
         results.append({"law": name, "status": status, "detail": detail})
         if status in ("fail", "undecided") and not report:
-            raise AssertionError(f"{checker}: {detail}\n  law: {name}") from cause
+            told = AssertionError(f"{checker}: {detail}\n  law: {name}")
+            raise told from (None if isinstance(cause, AssertionError) else cause)
         if status == "fail" and len(results) == 1:
             results += [{"law": other, "status": "not applicable", "detail": "not tried"} for other, _ in laws[1:]]
             break
     if report:
         print(table([{**result, "detail": _first_line(result["detail"])} for result in results]))
     return results
+
+
+def _told(name: str, error: Exception) -> str:
+    """Return what a law said, or put what a piece raised into a sentence."""
+    text = str(error)
+    if isinstance(error, AssertionError) and " must " in text:
+        return text
+    if "read-only" in text:
+        return f"the arguments must stay as they are, got an attempt to change one in place ({text})"
+    return f"{name} must hold without an error, got {type(error).__name__}: {text}"
 
 
 def stumbled(error: Exception) -> Law:
@@ -65,12 +74,12 @@ def stumbled(error: Exception) -> Law:
         >>> judged("check_it", [("form", lambda: ("pass", "")), stumbled(KeyError("W"))], report=False)
         Traceback (most recent call last):
         ...
-        AssertionError: check_it: the piece must run on ordinary inputs, got KeyError: 'W'
+        AssertionError: check_it: runs must hold without an error, got KeyError: 'W'
           law: runs
     """
 
     def law() -> Verdict:
-        raise AssertionError(f"the piece must run on ordinary inputs, got {type(error).__name__}: {error}") from error
+        raise error
 
     return "runs", law
 

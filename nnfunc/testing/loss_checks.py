@@ -19,7 +19,7 @@ from nnfunc.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import close, first_difference, reordered, stable_law
+from nnfunc.testing.samples import check_same_in_float32, close, first_difference, reordered, stable_law
 from nnfunc.types import AnyArray, Array, DType, LossFn, Params
 from nnfunc.verbs import loss
 
@@ -34,9 +34,9 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
         form; purity; d_outputs against the slopes of per_example; a row's loss
         and gradient are its own, in a batch of any size, nothing averaged over
         the rows; unequal shapes of outputs and targets are an error, also
-        where they broadcast; row weights; dtypes closed; finite at large
-        outputs, and no NaN where probabilities are exactly right; the same
-        whatever the memory layout.
+        where they broadcast; row weights; dtypes closed, and the same results; finite at large
+        outputs, and no NaN where outputs are exactly right; the same whatever
+        the memory layout.
 
     Args:
         loss_fn: the function.
@@ -60,7 +60,7 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
         Traceback (most recent call last):
         ...
         AssertionError: check_loss: the gradient of outputs[1, 0] must be 2, the slope of sum(y) that differences measure, got 1
-          usual cause: off by a factor of 1/3.0 = 1 / the number of rows in the batch: the mean over rows is taken twice?
+          usual cause: too small by a factor of 3.0 = the number of rows in the batch: the mean over rows is taken twice?
           smallest input found: outputs = [[1.0], [1.0]], targets = [[1.0], [0.0]]
           law: gradient
     """
@@ -81,7 +81,7 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
         ("weights", partial(_weights, loss_fn, own, own_y)),
         ("dtype", partial(_dtype, loss_fn, own, own_y)),
         ("stable", partial(_stable, loss_fn, own, own_y)),
-        ("exact probabilities", partial(_exact, loss_fn, given, y)),
+        ("exact outputs", partial(_exact, loss_fn, given, y)),
         ("memory layout", partial(_layout, loss_fn, own, own_y)),
     ]
     return judged("check_loss", laws, report)
@@ -155,7 +155,8 @@ def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
     n, classes = len(outputs), targets.ndim < outputs.ndim
     cases: list[tuple[Array, AnyArray]] = []
     if classes:
-        cases = [(outputs, targets[:, None])]
+        longer = np.concatenate([targets, targets[:1]])
+        cases = [(outputs, targets[:, None]), (outputs, targets[:-1]), (outputs, longer)]
     elif outputs.ndim == 1:
         cases = [(outputs, targets[:, None]), (outputs, targets[:1])]
     elif outputs.ndim == 2 and outputs.shape[1] == 1:
@@ -164,16 +165,21 @@ def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
         if _accepts(loss_fn, wide, wide_targets):
             cases.append((wide, targets))
     elif targets.shape == outputs.shape:
-        cases = [(outputs, targets[:, :1]), (outputs, targets[:1]), (outputs, targets[0])]
+        cases = [(outputs, targets[:, :1]), (outputs, targets[:1]), (outputs, targets[0]), (outputs, targets.ravel())]
     for given, other in cases:
         result = _accepts(loss_fn, given, other)
         # Classes of shape (n, 1) are no classes; a result that the verbs refuse is refusal enough.
-        if result is None or (classes and (result[0].shape, result[1].shape) != ((n,), given.shape)):
+        if result is None or (classes and not _is_of_form(result, n, given)):
             continue
         shapes = f"outputs of shape {given.shape} and targets of shape {other.shape}"
         cause = "outputs - targets broadcasts; compare the shapes first and raise ValueError"
         breach("loss_fn", f"raise ValueError for {shapes}", "a result", cause)
     return "pass", f"{len(cases)} unequal pairs"
+
+
+def _is_of_form(result: tuple[Array, Array], n: int, outputs: Array) -> bool:
+    shapes = [getattr(part, "shape", None) for part in result] if isinstance(result, tuple) else []
+    return shapes == [(n,), outputs.shape]
 
 
 def _accepts(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array, Array] | None:
@@ -197,11 +203,15 @@ def _weights(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
 
 
 def _dtype(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
-    for dtype in (FLOAT32, FLOAT64):
-        for name, array in zip(_NAMES, loss_fn(*_in_dtype(outputs, targets, dtype)), strict=True):
+    found = [
+        dict(zip(_NAMES, loss_fn(*_in_dtype(outputs, targets, dtype)), strict=True)) for dtype in (FLOAT32, FLOAT64)
+    ]
+    for dtype, results in zip((FLOAT32, FLOAT64), found, strict=True):
+        for name, array in results.items():
             if array.dtype != dtype:
                 cause = "integer targets, a float64 array or a NumPy scalar in the arithmetic; cast to outputs.dtype"
                 breach(name, f"be {dtype} for {dtype} outputs", str(array.dtype), cause)
+    check_same_in_float32(*found)
     return "pass", "float32, float64"
 
 
@@ -219,23 +229,17 @@ def _stable(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
 
 
 def _exact(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
-    if (
-        outputs.min() < 0
-        or outputs.max() > 1
-        or (targets.shape == outputs.shape and not np.isin(targets, (0, 1)).all())
-    ):
-        return "pass", "outputs are no probabilities, or targets are soft"
+    """Try outputs that are the targets: values without error, probabilities of exactly 0 and 1."""
     exact = targets.astype(np.float64)
     if targets.shape != outputs.shape:
         if targets.dtype.kind not in "iu" or targets.ndim != 1 or outputs.ndim != 2:
-            return "pass", "targets are no classes"
+            return "pass", "outputs and targets are not of one kind"
         exact = (targets[:, None] == np.arange(outputs.shape[1])).astype(np.float64)
-    found = _accepts(loss_fn, exact, targets)
-    for name, array in zip(_NAMES, found or (), strict=False):
+    for name, array in zip(_NAMES, _accepts(loss_fn, exact, targets) or (), strict=False):
         if np.isnan(array).any():
-            cause = "0 * log(0); where the target is 0 the term is 0 (see scipy's xlogy)"
-            breach(name, "not be NaN where every probability is exactly right", "nan", cause)
-    return "pass", "probabilities of 0 and 1"
+            cause = "0 / 0, or 0 * log(0): where the target is 0, so is its term (see scipy's xlogy)"
+            breach(name, "not be NaN where every output is exactly right", "nan", cause)
+    return "pass", "outputs that are the targets"
 
 
 def _layout(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:

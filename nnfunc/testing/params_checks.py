@@ -12,7 +12,7 @@ from nnfunc.params import checked_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import close, first_difference, in_dtype
+from nnfunc.testing.samples import check_same_in_float32, close, first_difference, in_dtype
 from nnfunc.types import Array, GradTransform, Params, Penalty
 
 _NETWORK: Params = {
@@ -91,11 +91,15 @@ def _penalty_form(penalty: Penalty, params: Params) -> Verdict:
 
 
 def _penalty_dtype(penalty: Penalty, params: Params) -> Verdict:
+    found: list[Params] = []
     for dtype in (FLOAT32, FLOAT64):
-        for name, array in penalty(in_dtype(params, dtype))[1].items():
+        value, grads = penalty(in_dtype(params, dtype))
+        found.append({"the value": np.array([float(value)]), **grads})
+        for name, array in grads.items():
             if np.asarray(array).dtype != dtype:
                 cause = "a float64 array or NumPy scalar in the arithmetic; make the rate a Python float"
                 breach(f"the gradient of {name}", f"keep the dtype {dtype} of the params", str(array.dtype), cause)
+    check_same_in_float32(*found)
     return "pass", "float32, float64"
 
 
@@ -164,19 +168,22 @@ def _transform_form(transform: GradTransform, grads: Params) -> Verdict:
         got = list(result) if isinstance(result, Mapping) else result
         breach("the result", f"have the names of the gradients, in their order ({', '.join(grads)})", got)
     for name, array in result.items():
-        if np.shape(array) != grads[name].shape:
-            breach(f"the gradient of {name}", f"keep its shape {grads[name].shape}", np.shape(array))
+        if not isinstance(array, np.ndarray) or array.shape != grads[name].shape:
+            breach(f"the gradient of {name}", f"be an array of its shape {grads[name].shape}", array)
         if not np.isfinite(array).all():
             breach(f"the gradient of {name}", "be finite for finite gradients", "nan or inf")
     return "pass", f"{len(result)} gradients"
 
 
 def _transform_dtype(transform: GradTransform, grads: Params) -> Verdict:
+    found: list[Params] = []
     for dtype in (FLOAT32, FLOAT64):
-        for name, array in transform(in_dtype(grads, dtype)).items():
+        found.append(transform(in_dtype(grads, dtype)))
+        for name, array in found[-1].items():
             if np.asarray(array).dtype != dtype:
                 cause = "a float64 array or NumPy scalar in the arithmetic; make it a Python float"
                 breach(f"the gradient of {name}", f"keep the dtype {dtype}", str(array.dtype), cause)
+    check_same_in_float32(*found)
     return "pass", "float32, float64"
 
 

@@ -29,7 +29,7 @@ BUGS: dict[str, tuple[Callable[[], object], str]] = {
     "loss: clipped": (lambda: check_loss(function_bugs.clipped, 9 * LOGITS, CLASSES), "gradient"),
     "loss: 0 log 0": (
         lambda: check_loss(function_bugs.zero_times_log_zero, PROBABILITIES, np.array([[0.0, 1], [1, 0], [1, 0]])),
-        "exact probabilities",
+        "exact outputs",
     ),
     **{
         f"penalty: {name}": (partial(check_penalty, penalty), law)

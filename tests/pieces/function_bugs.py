@@ -51,6 +51,10 @@ ACTIVATIONS: dict[str, tuple[Callable[[], object], str]] = {
     "identity by reference": (lambda: check_activation(lambda z: z, np.ones_like), "no aliasing"),
     "scalar slope": (lambda: check_activation(lambda z: 2 * z, lambda z: np.asarray(2.0, z.dtype)), "form"),
     "counts calls": (lambda: check_activation(first_kept(), np.cos), "same bits"),
+    "slope halved in float32": (
+        lambda: check_activation(np.sin, lambda z: np.cos(z) * (1 if z.dtype == np.float64 else 0.5)),
+        "dtype",
+    ),
     "right of 0 only": (lambda: check_activation(np.abs, lambda z: np.ones_like(z)), "gradient"),
 }
 
@@ -124,6 +128,34 @@ def aliasing_loss(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     return (outputs * outputs).sum(axis=1) / 2, outputs
 
 
+def euclidean(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    if outputs.shape != targets.shape:
+        raise ValueError("shapes differ")
+    e = outputs - targets
+    size = np.sqrt((e * e).sum(axis=1))
+    return size, e / size[:, None]
+
+
+def own_buffer() -> LossFn:
+    buffers: dict[object, Array] = {}
+
+    def loss_fn(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+        per_example, d = squares(outputs, targets)
+        kept = buffers.setdefault((d.shape, d.dtype), np.empty_like(d))
+        kept[...] = d
+        return per_example, kept
+
+    return loss_fn
+
+
+def of_any_length(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    classes = targets[: len(outputs)]
+    rows, p = np.arange(len(classes)), softmax_of(outputs)
+    below = outputs - outputs.max(axis=1, keepdims=True)
+    p[rows, classes] -= 1
+    return np.log(np.exp(below).sum(axis=1)) - below[rows, classes], p
+
+
 def neighbours(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     per_example, d = squares(outputs, targets)
     return per_example - per_example.mean(), d
@@ -147,10 +179,13 @@ LOSSES: dict[str, tuple[LossFn, str]] = {
     "in place": (in_place_loss, "arguments unchanged"),
     "gradient is the outputs": (aliasing_loss, "no aliasing"),
     "rows compared with their mean": (neighbours, "gradient"),
+    "0 / 0 where all is right": (euclidean, "exact outputs"),
+    "gradient in a kept buffer": (own_buffer(), "same bits"),
 }
 CLASS_LOSSES: dict[str, tuple[LossFn, str]] = {
     "log of zero": (log_of_zero, "stable"),
     "exp overflows": (no_shift, "stable"),
+    "targets of any length": (of_any_length, "equal shapes"),
 }
 
 # Penalties and transforms

@@ -228,6 +228,45 @@ def mean_over(dz: Array) -> Array:
     return mean
 
 
+def gain(dx: Callable[[Array, Array], Array]) -> Layer:
+    """Scale columns by a parameter that starts at 1, with a way back to x of one's choice."""
+
+    def init(key: Key, dtype: DType) -> Params:
+        return {"s": np.ones(3, dtype)}
+
+    def forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        s = params["s"]
+
+        def pullback(dy: Array) -> tuple[Params, InputGradient]:
+            return {"s": np.add.reduce(dy * x, axis=0)}, lambda: dx(dy, s)
+
+        return x * s, pullback
+
+    return init, forward
+
+
+def kept_dx() -> Layer:
+    buffers: dict[object, Array] = {}
+
+    def forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        def pullback(dy: Array) -> tuple[Params, InputGradient]:
+            out = buffers.setdefault((dy.shape, dy.dtype), np.empty_like(dy, order="C"))
+            return {}, lambda: np.multiply(dy, 3, out=out)
+
+        return 3 * x, pullback
+
+    return bare(forward)
+
+
+def falsy_key(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    factor = (generator(key).random(x.shape) < 0.5) * x.dtype.type(2) if key else np.ones_like(x)
+
+    def pullback(dy: Array) -> tuple[Params, InputGradient]:
+        return {}, lambda: dy * factor
+
+    return x * factor, pullback
+
+
 LAYERS: dict[str, tuple[Layer, str]] = {
     "dW twice": (affine(dW=lambda x, dz: 2 * x.T @ dz), "gradient"),
     "dW averaged": (affine(dW=lambda x, dz: x.T @ dz / len(x)), "gradient"),
@@ -250,12 +289,22 @@ LAYERS: dict[str, tuple[Layer, str]] = {
     "init upcast": (affine(init=float64_init), "init"),
     "init ignores its key": (affine(init=keyless_init), "init"),
     "init shares": (affine(init=sharing_init), "init"),
+    "dx without the gain, which starts at 1": (gain(lambda dy, s: dy.copy()), "gradient"),
+    "dx of another size in float32": (gain(lambda dy, s: dy * s * (1 if dy.dtype == np.float64 else 2)), "dtype"),
+    "dx clipped": (gain(lambda dy, s: np.clip(dy * s, -100, 100)), "linear way back"),
+    "dx twice for a single row": (gain(lambda dy, s: dy * s * (2 if len(dy) == 1 else 1)), "one row|gradients add up"),
+    "dx in a kept buffer": (kept_dx(), "same bits|calls apart"),
+    "key 0 taken for none": (bare(falsy_key), "keys"),
+    "last step of the key only": (
+        noisy(lambda x, key: generator(key if isinstance(key, int) else key[-1]).random(x.shape) * 2),
+        "keys",
+    ),
     "changes x": (bare(mutating), "arguments unchanged"),
     "changes dy": (bare(dy_mutating), "arguments unchanged"),
     "y is a view of x": (bare(aliasing), "no aliasing"),
     "counts calls": (remembering(), "same bits"),
     "keeps x outside": (cached(), "calls apart"),
-    "writes to a kept buffer": (buffered(), "calls apart"),
+    "writes to a kept buffer": (buffered(), "same bits"),
     "keeps results by shape": (stale(), "gradient"),
     "skip term dropped": (bare(no_skip), "gradient"),
     "batch statistics at inference": (bare(batch_centred), "one row"),

@@ -114,6 +114,7 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
     "two columns, one target": lambda: check_loss(gaussian_nll, VALUES, TARGETS[:, :1]),
     "brier": lambda: check_loss(brier, PROBABILITIES, np.array([[0.0, 1], [1, 0], [1, 0]])),
     "group lasso": lambda: check_penalty(group_lasso),
+    "all right already": lambda: check_loss(quantile, np.ones((4, 2)), np.ones((4, 2)) * [[1.0, 2.0]]),
     "no penalty": lambda: check_penalty(nothing),
     "centralised gradients": lambda: check_transform(centralised),
     "no transform": lambda: check_transform(lambda grads: grads),
@@ -132,6 +133,7 @@ def orthogonal(key: Key, shape: tuple[int, ...]) -> AnyArray:
 
 OTHERS: dict[str, Callable[[], object]] = {
     "orthogonal": lambda: check_initializer(drawing(orthogonal)),
+    "uniform from 0": lambda: check_initializer(drawing(lambda k, s: generator(k).random(s)), std=12**-0.5),
     "identity": lambda: check_initializer(drawing(lambda key, shape: np.eye(shape[0], shape[1]))),
     "ramp": lambda: check_initializer(drawing(lambda key, shape: np.linspace(-1, 1, math.prod(shape)).reshape(shape))),
     "cosines": lambda: check_initializer(

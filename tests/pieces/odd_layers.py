@@ -306,6 +306,9 @@ LAYERS: dict[str, Callable[[], object]] = {
     "batch norm before its bias": lambda: check_layer(
         chain(dense(3, 4), batch_norm(4), activation(relu), dense(4, 2)), X
     ),
+    "a wide network with batch norm": lambda: check_layer(
+        chain(dense(64, 32), batch_norm(32), activation(relu), dense(32, 10)), np.random.default_rng(1).random((8, 64))
+    ),
     "residual of residual": lambda: check_layer(residual(residual(chain(dense(3, 3, tanh), layer_norm(3)))), X),
     "one row of inputs": lambda: check_layer(dense(3, 2, relu), X[:1]),
     "a row of zeros": lambda: check_layer(

@@ -24,6 +24,19 @@ def nadam(p: Array, g: Array, s: dict[str, AnyArray], lr: float, t: int) -> tupl
     return p - lr * look / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), {"m": m, "v": v}
 
 
+def sign_agreement(
+    p: Array, g: Array, s: dict[str, AnyArray], lr: float, t: int
+) -> tuple[AnyArray, dict[str, AnyArray]]:
+    """Halve the step where the sign has turned."""
+    return p - lr * g * np.where(g * s["s"] < 0, 0.5, 1).astype(g.dtype), {"s": np.sign(g)}
+
+
+def amsgrad(p: Array, g: Array, s: dict[str, AnyArray], lr: float, t: int) -> tuple[AnyArray, dict[str, AnyArray]]:
+    m, v = 0.9 * s["m"] + 0.1 * g, 0.999 * s["v"] + 0.001 * g * g
+    most = np.maximum(s["most"], v)
+    return p - lr * m / (np.sqrt(most) + 1e-8), {"m": m, "v": v, "most": most}
+
+
 def adamax(p: Array, g: Array, s: dict[str, AnyArray], lr: float, t: int) -> tuple[AnyArray, dict[str, AnyArray]]:
     m, u = 0.9 * s["m"] + 0.1 * g, np.maximum(0.999 * s["u"], np.abs(g) + 1e-8)
     return p - lr / (1 - 0.9**t) * m / u, {"m": m, "u": u}
@@ -127,6 +140,7 @@ def normalised(params: Params, grads: Params, state: State, lr: SupportsFloat) -
 OPTIMIZERS: dict[str, Optimizer] = {
     "nadam": each({"m": 0.0, "v": 0.0}, nadam, True),
     "adamax": each({"m": 0.0, "u": 0.0}, adamax, True),
+    "sign agreement": each({"s": 0.0}, sign_agreement),
     "radam": each({"m": 0.0, "v": 0.0}, radam, True),
     "adadelta": each({"e": 0.0, "d": 0.0}, adadelta),
     "lion": each({"m": 0.0}, lion),
@@ -139,3 +153,5 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "plain dicts": ((lambda params: {}), simple_sgd),
     "normalised by all gradients": ((lambda params: {}), normalised),
 }
+
+UNCORRECTED = each({"m": 0.0, "v": 0.0, "most": 0.0}, amsgrad)

@@ -13,5 +13,6 @@ ODDITIES: dict[str, Callable[[], object]] = {
         f"optimizer: {name}": partial(check_optimizer, optimizer)
         for name, optimizer in odd_optimizers.OPTIMIZERS.items()
     },
+    "optimizer: amsgrad, declared": lambda: check_optimizer(odd_optimizers.UNCORRECTED, unbiased=False),
     **{f"other: {name}": call for name, call in odd_functions.OTHERS.items()},
 }

@@ -96,11 +96,30 @@ def momentum_rule(
     return p - lr * v, {"v": v}
 
 
+def lars(p: Array, g: Array, s: dict[str, AnyArray], lr: float, t: int) -> tuple[AnyArray, dict[str, AnyArray]]:
+    return p - lr * np.linalg.norm(p) / np.linalg.norm(g) * g, {}
+
+
+def frozen_count(p: Array, g: Array, s: dict[str, AnyArray], lr: float, t: int) -> tuple[AnyArray, dict[str, AnyArray]]:
+    return adam_rule(p, g, s, lr, 1)
+
+
 ADAM = {"m": 0.0, "v": 0.0}
 OPTIMIZERS: dict[str, tuple[Any, str]] = {
+    "0 / 0 at zero gradients": (each({}, lars), "zero gradients"),
+    "corrections stay those of the first step": (each(ADAM, frozen_count, True), "first steps"),
+    "another step in float32": (
+        plain(
+            lambda p, g, lr: (
+                freeze({**p, **{n: p[n] - (float(lr) if p[n].dtype == np.float64 else 0) * g[n] for n in g}}),
+                {},
+            )
+        ),
+        "dtype",
+    ),
     "uphill": (plain(lambda p, g, lr: (freeze({**p, **{n: p[n] + float(lr) * g[n] for n in g}}), {})), "descent"),
     "moments swapped in their roles": (each(ADAM, swapped_roles, True), "descent"),
-    "moments swapped in the state": (each(ADAM, swapped_slots, True), "form|descent|memory|first steps"),
+    "moments swapped in the state": (each(ADAM, swapped_slots, True), "form|descent|memory|first steps|zero gradients"),
     "b1 and b2 swapped": (each(ADAM, partial(adam_rule, b1=0.999, b2=0.9), True), "descent"),
     "no bias correction": (each(ADAM, partial(adam_rule, corrected=""), True), "first steps"),
     "no bias correction of v": (each(ADAM, partial(adam_rule, corrected="m"), True), "first steps"),

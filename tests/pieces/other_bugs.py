@@ -37,7 +37,42 @@ def nan_improves(state: State, metric: SupportsFloat) -> State:
     return state if float(metric) >= float(state["best"]) else {"best": np.asarray(float(metric))}
 
 
+def less_the_last() -> Callable[[Array], float]:
+    last = [0.0]
+
+    def f(a: Array) -> float:
+        now = float(a.sum())
+        found, last[0] = now - last[0], now
+        return found
+
+    return f
+
+
+def kept_up() -> Callable[[int], float]:
+    state = [1.0, 0.0]
+
+    def schedule(step: int) -> float:
+        if step > state[1]:
+            state[0], state[1] = state[0] * 0.99 ** (step - state[1]), step
+        return state[0]
+
+    return schedule
+
+
 OTHERS: dict[str, tuple[Callable[[], object], str]] = {
+    "less the last sum": (lambda: check_pure(less_the_last(), X), "same bits"),
+    "adds to a set": (lambda: check_pure(lambda s: s.add(9), {1, 2}), "arguments unchanged"),
+    "schedule kept up step by step": (lambda: check_schedule(kept_up()), "same bits|order of calls"),
+    "negative half forgotten": (
+        lambda: check_initializer(
+            drawing(lambda k, s: generator(k).uniform(0, (6 / s[0]) ** 0.5, s)), std=(2 / 40) ** 0.5
+        ),
+        "spread",
+    ),
+    "metric of neighbours": (
+        lambda: check_metric(lambda o, t: float(np.abs(np.diff(o, axis=0)).mean()), VALUES, TARGETS),
+        "with the rows in another order",
+    ),
     "NumPy float": (lambda: check_schedule(lambda step: np.float64(0.9) ** step), "form"),
     "a step late": (lambda: check_schedule(lambda step: 0.5 ** (step + 1), {0: 1.0, 1: 0.5}), "values"),
     "a step early": (lambda: check_schedule(lambda step: 1.0 if step < 10 else 0.1, {9: 0.1, 10: 0.1}), "values"),
