@@ -12,9 +12,11 @@ arrays), keys (randomness as a value) and layers (pairs of pure functions).
 
 from nnfunc.activations import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from nnfunc.calibration import calibrate
+from nnfunc.checkpoint import load, save
 from nnfunc.clipping import clip_by_global_norm, clip_by_value, global_norm
 from nnfunc.combinators import chain, mlp, residual
 from nnfunc.data import batches, class_weight, fit_scaler, one_hot, split_rows, standardize
+from nnfunc.comparison import Difference, check_params, diff_params
 from nnfunc.diagnosis import Diagnosis, diagnose
 from nnfunc.dropout import dropout
 from nnfunc.gradcheck import GradCheck, check_grads
@@ -58,6 +60,7 @@ from nnfunc.schedules import (
     piecewise_constant_schedule,
     polynomial_schedule,
 )
+from nnfunc.sharding import sharded_value_and_grads
 from nnfunc.tables import table
 from nnfunc.training import train
 from nnfunc.types import (
@@ -83,8 +86,7 @@ from nnfunc.types import (
     State,
 )
 from nnfunc.verbs import forward, grads, init, loss, sgd_step, value_and_grads, vjp
-
-__version__ = "0.1.0"
+from nnfunc.version import __version__ as __version__
 
 __all__ = [
     "Activation",
@@ -92,6 +94,7 @@ __all__ = [
     "Array",
     "DType",
     "Diagnosis",
+    "Difference",
     "ElementwiseFn",
     "GradCheck",
     "GradTransform",
@@ -127,6 +130,7 @@ __all__ = [
     "calibrate",
     "chain",
     "check_grads",
+    "check_params",
     "class_weight",
     "clip_by_global_norm",
     "clip_by_value",
@@ -138,6 +142,7 @@ __all__ = [
     "current_params",
     "dense",
     "diagnose",
+    "diff_params",
     "dropout",
     "early_stopping",
     "elu",
@@ -163,6 +168,7 @@ __all__ = [
     "leaky_relu",
     "lecun_normal",
     "linear_schedule",
+    "load",
     "log_softmax",
     "loss",
     "mae",
@@ -179,8 +185,10 @@ __all__ = [
     "relu",
     "residual",
     "rmsprop",
+    "save",
     "sgd",
     "sgd_step",
+    "sharded_value_and_grads",
     "sigmoid",
     "sigmoid_cross_entropy",
     "silu",

@@ -170,6 +170,7 @@ def _softplus_back(dy: Array, z: Array, y: Array) -> Array:
     return dy * sigmoid(z)
 
 
+@np.errstate(all="ignore")
 def silu(z: Array) -> Array:
     """Return z * sigmoid(z), also known as swish.
 
@@ -189,6 +190,7 @@ def _silu_back(dy: Array, z: Array, y: Array) -> Array:
     return dy * (s + y * (1 - s))
 
 
+@np.errstate(all="ignore")
 def gelu(z: Array) -> Array:
     """Return z * Phi(z) with the normal distribution function Phi: the exact GELU.
 
@@ -216,6 +218,7 @@ def _normal_cdf(z: Array) -> Array:
     return 0.5 * (1 + erf(z * math.sqrt(0.5)))
 
 
+@np.errstate(all="ignore")
 def softmax(z: Array) -> Array:
     """Return exp(z) / sum(exp(z)) over the last axis, the row's maximum taken off first.
 
@@ -237,6 +240,7 @@ def _softmax_back(dy: Array, z: Array, y: Array) -> Array:
     return y * (dy - np.add.reduce(dy * y, axis=-1, keepdims=True))
 
 
+@np.errstate(all="ignore")
 def log_softmax(z: Array) -> Array:
     """Return log(softmax(z)) over the last axis without computing softmax: z - m - log(sum(exp(z - m))).
 
@@ -264,8 +268,7 @@ def _below_max(function: str, z: Array) -> Array:
     z = as_floats(function, "z", z)
     if z.ndim == 0 or z.shape[-1] == 0:
         raise ValueError(problem(function, "z", "have a last axis to sum over", z))
-    with np.errstate(over="ignore"):  # near the ends of the dtype z - m is -inf, and exp of it 0
-        below: Array = z - np.maximum.reduce(z, axis=-1, keepdims=True)
+    below: Array = z - np.maximum.reduce(z, axis=-1, keepdims=True)  # perhaps -inf, and exp of it 0
     return below
 
 

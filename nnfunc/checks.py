@@ -6,7 +6,6 @@ it, everything that raises uses it.
 
 import math
 import operator
-from collections.abc import Callable
 from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -61,12 +60,12 @@ def describe(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1) -> int:
-    """Return `value` as an int that is at least `least`.
+def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1, bits: int = 62) -> int:
+    """Return `value` as an int that is at least `least` and below 2**bits.
 
     Raises:
         TypeError: it is not an integer.
-        ValueError: it is below `least`.
+        ValueError: it is below `least`, or too large.
 
     Example:
         >>> as_size("dense", "n_in", np.int64(3))
@@ -80,6 +79,8 @@ def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1) 
         raise TypeError(problem(function, argument, "be an integer", describe(value)))
     if size < least:
         raise ValueError(problem(function, argument, f"be at least {least}", size))
+    if size >> bits:
+        raise ValueError(problem(function, argument, f"be below 2**{bits}", size))
     return size
 
 
@@ -302,23 +303,3 @@ def lasting(array: AnyArray) -> AnyArray:
     base = array.base
     whole = type(base) is np.ndarray and base.flags.owndata and not base.flags.writeable
     return array if whole else array.copy()
-
-
-def arguments_of(function: Callable[..., object], count: int) -> str:
-    """Return what a function takes, if that is not so many arguments, else nothing.
-
-    Example:
-        >>> arguments_of(problem, 4), arguments_of(problem, 1)
-        ('', '(function, argument, constraint, got)')
-    """
-    import inspect  # 10 ms, which a process that only predicts need not spend
-
-    try:
-        signature = inspect.signature(function)
-    except ValueError:
-        return ""  # a builtin may not tell
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return f"({', '.join(signature.parameters)})"
-    return ""

@@ -4,13 +4,14 @@
 output, `mlp` is a chain of dense layers. What they return is a layer again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import SupportsIndex
 
 import numpy as np
 
 from nnfunc.activations import relu
+from nnfunc.bounds import as_tuple
 from nnfunc.checks import as_size, describe, locked, problem
 from nnfunc.keys import split
 from nnfunc.layers import dense
@@ -121,9 +122,7 @@ def mlp(sizes: Sequence[SupportsIndex], activation: Activation = relu, output: A
         >>> {name: a.shape for name, a in init(0, np.dtype(np.float32)).items() if "W" in name}
         {'0/W': (784, 256), '1/W': (256, 128), '2/W': (128, 10)}
     """
-    if not isinstance(sizes, Iterable):
-        raise TypeError(problem("mlp", "sizes", "be a sequence of integers", describe(sizes)))
-    widths = [as_size("mlp", "sizes", size) for size in sizes]
+    widths = [as_size("mlp", "sizes", size) for size in as_tuple("mlp", "sizes", sizes, "integers")]
     if len(widths) < 2:
         raise ValueError(problem("mlp", "sizes", "hold at least two sizes", sizes))
     last = len(widths) - 2

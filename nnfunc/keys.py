@@ -28,7 +28,7 @@ def key_path(function: str, key: Key) -> tuple[int, ...]:
     steps = key if isinstance(key, tuple) else (key,)
     if not steps:
         raise ValueError(problem(function, "key", "hold at least one int", key))
-    path = tuple(as_size(function, "key", step, least=0) for step in steps)
+    path = tuple(as_size(function, "key", step, least=0, bits=_ROOT_BITS) for step in steps)
     for step, bits in zip(path, (_ROOT_BITS, *[_STEP_BITS] * len(path)), strict=False):
         if step >> bits:
             raise ValueError(problem(function, "key", f"hold ints below 2**{bits}", key))

@@ -20,6 +20,7 @@ from nnfunc.targets import binary_targets, check_unit_interval, class_targets, s
 from nnfunc.types import AnyArray, Array
 
 
+@np.errstate(all="ignore")
 def mse(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     """Return the squared error e^2, e = outputs - targets, without a factor 1/2.
 
@@ -44,6 +45,7 @@ def mse(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     return _row_means(e * e), _over_width(2 * e)
 
 
+@np.errstate(all="ignore")
 def mae(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     """Return the absolute error |e|, e = outputs - targets; the slope at 0 is 0.
 
@@ -64,6 +66,7 @@ def mae(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     return _row_means(np.abs(e)), _over_width(np.sign(e))
 
 
+@np.errstate(all="ignore")
 def huber(outputs: Array, targets: AnyArray, delta: SupportsFloat = 1.0) -> tuple[Array, Array]:
     """Return e^2 / 2 where |e| <= delta and delta (|e| - delta / 2) beyond, e = outputs - targets.
 
@@ -95,6 +98,7 @@ def huber(outputs: Array, targets: AnyArray, delta: SupportsFloat = 1.0) -> tupl
     return _row_means(near * (size - 0.5 * near)), _over_width(np.clip(e, -limit, limit))
 
 
+@np.errstate(all="ignore")
 def softmax_cross_entropy(
     outputs: Array, targets: AnyArray, label_smoothing: SupportsFloat = 0.0
 ) -> tuple[Array, Array]:
@@ -144,6 +148,7 @@ def softmax_cross_entropy(
     return log_total * mass - np.add.reduce(terms, axis=1), powers
 
 
+@np.errstate(all="ignore")
 def cross_entropy(outputs: Array, targets: AnyArray, label_smoothing: SupportsFloat = 0.0) -> tuple[Array, Array]:
     """Return -sum_j t_j log(p_j) from probabilities p.
 
@@ -178,6 +183,7 @@ def cross_entropy(outputs: Array, targets: AnyArray, label_smoothing: SupportsFl
     return np.add.reduce(_minus_t_log_p(soft, p), axis=1), _minus_t_over_p(soft, p)
 
 
+@np.errstate(all="ignore")
 def sigmoid_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: SupportsFloat = 1.0) -> tuple[Array, Array]:
     """Return -[t log sigmoid(z) + (1 - t) log(1 - sigmoid(z))] from logits z, without computing sigmoid.
 
@@ -222,6 +228,7 @@ def sigmoid_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: Support
     return _row_means(per_element), _over_width((yes + no) * p - yes)
 
 
+@np.errstate(all="ignore")
 def binary_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: SupportsFloat = 1.0) -> tuple[Array, Array]:
     """Return -[t log(p) + (1 - t) log(1 - p)] from probabilities p.
 
@@ -277,15 +284,13 @@ def _over_width(a: Array, size: int | None = None) -> Array:
 
 def _minus_t_log_p(t: Array, p: Array) -> Array:
     """Return -t log(p), which is 0 where t is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms: Array = np.where(t == 0, 0, -t * np.log(p))
+    terms: Array = np.where(t == 0, 0, -t * np.log(p))
     return terms
 
 
 def _minus_t_over_p(t: Array, p: Array) -> Array:
     """Return -t / p, which is 0 where t is 0."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        terms: Array = np.where(t == 0, 0, -t / p)
+    terms: Array = np.where(t == 0, 0, -t / p)
     return terms
 
 
@@ -299,8 +304,3 @@ def mean_of(per_example: Array) -> float:
     n = len(per_example)
     # Up to some tens of numbers, Python is done before NumPy has begun.
     return (sum(per_example.tolist()) if n <= 64 else float(np.add.reduce(per_example, dtype=np.float64))) / n
-
-
-LOSSES = frozenset(
-    {mse, mae, huber, softmax_cross_entropy, cross_entropy, sigmoid_cross_entropy, binary_cross_entropy}
-)

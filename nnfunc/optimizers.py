@@ -301,4 +301,3 @@ def _root(square: Array, eps: float, inside: bool) -> Array:
     if not inside:
         square += eps
     return square
-

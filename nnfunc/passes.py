@@ -13,7 +13,7 @@ from nnfunc.fixed import keep_freed_memory
 from nnfunc.fusion import on_logits
 from nnfunc.losses import mean_of
 from nnfunc.params import checked_params, sealed
-from nnfunc.pieces import check_pair, checked_grads, checked_loss, checked_output, missing_param
+from nnfunc.pieces import check_pair, checked_grads, checked_output, losses_of, missing_param
 from nnfunc.stacks import stack_value_and_grads
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Pullback
 
@@ -86,7 +86,7 @@ def loss_pass(
                 kind = ValueError if isinstance(error, ValueError) else FloatingPointError
                 raise kind(f"{error} (rows of weight 0 not counted)") from error
     outputs, pullback = run(function, net, params, x, key)
-    per_example, d_outputs = checked_loss(function, loss_fn(locked(outputs), targets), outputs)
+    per_example, d_outputs = losses_of(function, loss_fn, locked(outputs), targets)
     dy: Array
     if shares is None:
         value = mean_of(per_example)
@@ -164,6 +164,7 @@ def _layer_by_layer(
     weight: ArrayLike | None,
     key: Key | None,
 ) -> tuple[float, Params]:
+    check_pair(function, "net", net)
     if key is None:
         check_needs_no_key(function, net)
     held, inputs = prepared(function, net, params, x)

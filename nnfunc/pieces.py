@@ -6,8 +6,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from nnfunc.checks import arguments_of, describe, problem
-from nnfunc.types import Array, DType, InputGradient, Layer, Params, Pullback
+from nnfunc.checks import describe, problem
+from nnfunc.types import AnyArray, Array, DType, InputGradient, Layer, LossFn, Params, Pullback
 
 
 def check_layer(function: str, argument: str, layer: Layer) -> None:
@@ -137,6 +137,29 @@ def checked_loss(function: str, result: tuple[Array, Array], outputs: Array) -> 
     return result
 
 
+def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    """Return what a loss function gives, checked; one of other arguments is told so.
+
+    Example:
+        >>> from nnfunc import relu
+        >>> losses_of("loss", relu, np.zeros((1, 1)), np.zeros((1, 1)))
+        Traceback (most recent call last):
+        ...
+        TypeError: loss: loss_fn must be a function (outputs, targets) -> (per_example, d_outputs),
+        got the function relu, which takes (z)
+    """
+    try:
+        result = loss_fn(outputs, targets)
+    except TypeError as error:
+        others = arguments_of(loss_fn, 2)
+        if not others:
+            raise
+        got = f"{describe(loss_fn)}, which takes {others}"
+        constraint = "be a function (outputs, targets) -> (per_example, d_outputs)"
+        raise TypeError(problem(function, "loss_fn", constraint, got)) from error
+    return checked_loss(function, result, outputs)
+
+
 def missing_param(function: str, error: KeyError, params: Params) -> str:
     """Write the message for a layer that asked for a name which is not in params.
 
@@ -169,3 +192,23 @@ def reraise(error: Exception, name: str) -> NoReturn:
             raise kind(f"{function}: {name}/{rest}" if house else f"layer {name}: {error}") from error
     error.add_note(f"in layer {name}")
     raise error
+
+
+def arguments_of(function: Callable[..., object], count: int) -> str:
+    """Return what a function takes, if that is not so many arguments, else nothing.
+
+    Example:
+        >>> arguments_of(problem, 4), arguments_of(problem, 1)
+        ('', '(function, argument, constraint, got)')
+    """
+    import inspect  # 10 ms, which a process that only predicts need not spend
+
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return ""  # a builtin may not tell
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return f"({', '.join(signature.parameters)})"
+    return ""

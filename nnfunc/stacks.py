@@ -20,9 +20,18 @@ from nnfunc.combinators import chain_parts
 from nnfunc.fusion import on_logits
 from nnfunc.keys import key_path
 from nnfunc.layers import column_sums, dense_forward, product
-from nnfunc.losses import LOSSES, mean_of
+from nnfunc.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    huber,
+    mae,
+    mean_of,
+    mse,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+)
 from nnfunc.params import sealed
-from nnfunc.pieces import checked_loss
+from nnfunc.pieces import losses_of
 from nnfunc.rules import base_function
 from nnfunc.types import AnyArray, Array, DType, ElementwiseFn, Key, Layer, LossFn, Params
 from nnfunc.walk import joined
@@ -31,6 +40,9 @@ Rule: TypeAlias = tuple[ElementwiseFn, BackRule]
 
 Part: TypeAlias = tuple[str, str, tuple[int, int], tuple[int], Rule | None]
 """Names of W and b, their shapes, and the activation if there is one."""
+
+# What these are given they do not change, and what they give is new: nothing to lock, check or copy.
+_LOSSES = {mse, mae, huber, softmax_cross_entropy, cross_entropy, sigmoid_cross_entropy, binary_cross_entropy}
 
 Pass: TypeAlias = tuple[list[Array], list[Array], Array]
 """Each layer's input and pre-activation, and the outputs of the last."""
@@ -84,7 +96,7 @@ def stack_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None) -> 
     """
     try:
         found = None if key is not None else _forward(dense_stack(net), params, x)
-    except TypeError:  # a net that cannot be hashed, params that are no mapping
+    except (TypeError, ValueError):  # a net that cannot be hashed or is no pair, params that are no mapping
         return None
     return None if found is None else found[2]
 
@@ -104,7 +116,7 @@ def stack_value_and_grads(
     try:
         parts, loss_fn = stack_on_logits(net, loss_fn)
         found = _forward(parts, params, x)
-    except TypeError:
+    except (TypeError, ValueError):
         return None
     if found is None or type(y) is not np.ndarray or y.ndim == 0 or len(y) != len(found[2]):
         return None
@@ -113,11 +125,11 @@ def stack_value_and_grads(
     outputs, targets = found[2], _targets(y, found[2].dtype)
     if targets is None:
         return None
-    if base_function(loss_fn) in LOSSES:
+    if base_function(loss_fn) in _LOSSES:
         per_example, d = loss_fn(outputs, targets)
         d /= len(outputs)
     else:
-        per_example, d = checked_loss(function, loss_fn(locked(outputs), locked(targets)), outputs)
+        per_example, d = losses_of(function, loss_fn, locked(outputs), locked(targets))
         d = d / len(outputs)
     value = mean_of(per_example)
     if not math.isfinite(value):

@@ -9,8 +9,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from nnfunc.checks import arguments_of, check_callable, describe, problem
+from nnfunc.checks import check_callable, describe, problem
 from nnfunc.params import sealed
+from nnfunc.pieces import arguments_of
 from nnfunc.run_state import Report
 from nnfunc.types import GradTransform, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Schedule, State
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from nnfunc.calibration import calibrate, has_batch_norm
 from nnfunc.checks import as_number, as_size, problem
 from nnfunc.clipping import global_norm
+from nnfunc.comparison import refuse_misfits
 from nnfunc.data import batches
 from nnfunc.failure import Step, failure, refused_row
 from nnfunc.keys import fold_in
@@ -49,7 +50,7 @@ from nnfunc.types import (
     State,
 )
 
-_NEVER = 2**62
+_NEVER = 2**61
 _OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
 
 _Run = TypedDict(
@@ -149,6 +150,8 @@ def train(
     check_pair("train", "net", net)
     state = resumed("train", params)
     data, held = training_rows("train", x, y, weight, params if state is None else state)
+    if state is not None:
+        refuse_misfits("train", net, held)
     schedule = lr if callable(lr) else constant_schedule(as_number("train", "lr", lr, least=0))
     check_functions(loss_fn, schedule, penalty, transform, monitor, metrics)
     if metrics and validation is None:

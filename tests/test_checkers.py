@@ -162,7 +162,8 @@ PIECES: dict[str, list[Callable[[], object]]] = {
 TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train calibrate freeze fold_in split generator
     batches split_rows fit_scaler standardize one_hot class_weight global_norm check_grads overfit_check diagnose
-    summary activation_stats update_ratio table current_params best_params progress_line""".split()
+    summary activation_stats update_ratio table current_params best_params progress_line
+    save load check_params diff_params sharded_value_and_grads""".split()
 )
 
 

@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -38,6 +40,7 @@ from nnfunc import (
     calibrate,
     chain,
     check_grads,
+    check_params,
     class_weight,
     clip_by_global_norm,
     clip_by_value,
@@ -49,6 +52,7 @@ from nnfunc import (
     current_params,
     dense,
     diagnose,
+    diff_params,
     dropout,
     early_stopping,
     elu,
@@ -74,6 +78,7 @@ from nnfunc import (
     leaky_relu,
     lecun_normal,
     linear_schedule,
+    load,
     log_softmax,
     loss,
     mae,
@@ -90,8 +95,10 @@ from nnfunc import (
     relu,
     residual,
     rmsprop,
+    save,
     sgd,
     sgd_step,
+    sharded_value_and_grads,
     sigmoid,
     sigmoid_cross_entropy,
     silu,
@@ -152,6 +159,12 @@ def _values(schedule: Schedule) -> tuple[float, ...]:
 def _run() -> tuple[State, ...]:
     runs = train(NET, softmax_cross_entropy, PARAMS, X, Y, epochs=2, lr=0.1, size=2, weight=YES[:, 0] + 1, validation=(X, Y))
     return tuple(state for state, _ in runs)
+
+
+def _stored() -> State:
+    with TemporaryDirectory() as directory:
+        save(Path(directory) / "file", PARAMS)
+        return load(Path(directory) / "file")
 
 
 def _watched(monitor: Monitor) -> State:
@@ -231,6 +244,11 @@ CALLS: dict[str, Callable[[], object]] = {
     "best_params": lambda: best_params(_run()[-1]),
     "progress_line": lambda: progress_line(REPORT),
     "overfit_check": lambda: dict(overfit_check(NET, softmax_cross_entropy, PARAMS, X, Y, steps=20)),
+    "save": _stored,
+    "load": _stored,
+    "check_params": lambda: check_params(NET, PARAMS),
+    "diff_params": lambda: tuple(diff_params(PARAMS, {n: 2 * a for n, a in PARAMS.items()})),
+    "sharded_value_and_grads": lambda: sharded_value_and_grads(NET, softmax_cross_entropy, PARAMS, X, Y, shards=3),
     "freeze": lambda: freeze({"x": X}),
     "fold_in": lambda: fold_in(1, 2),
     "split": lambda: split(1, 2),

@@ -33,6 +33,7 @@ def fitted(sizes: list[int], n: int, optimizer: str) -> tuple[Any, F32, Any]:
         model.partial_fit(x, targets, classes=np.arange(max(2, sizes[-1])))
     for i, (W, b) in enumerate(weights(sizes)):
         model.coefs_[i][...], model.intercepts_[i][...] = W, b
+    del model._optimizer  # which has seen a step already
     return model, x, targets
 
 

@@ -203,7 +203,8 @@ def bits(value: object) -> Bits:
         True
     """
     if isinstance(value, np.ndarray):
-        content = repr(value.tolist()) if value.dtype.hasobject else value.tobytes()
+        # Objects have no bytes of their own, and between long doubles lies what nobody wrote.
+        content = repr(value.tolist()) if value.dtype.kind == "O" or value.dtype.char in "gG" else value.tobytes()
         return "array", value.dtype.str, value.shape, content
     if isinstance(value, Mapping):
         return "mapping", *((name, bits(part)) for name, part in value.items())

@@ -1,0 +1,355 @@
+"""Checkpoints: whole or the old one whatever happens, and nothing from a file that is not what `save` wrote.
+
+NNFUNC_LONG=1 kills 200 processes and tries all changes of every byte.
+"""
+
+import io
+import json
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import resume
+
+from nnfunc import (
+    AnyArray,
+    State,
+    adam,
+    chain,
+    check_params,
+    checkpoint,
+    dense,
+    diff_params,
+    freeze,
+    init,
+    load,
+    mlp,
+    mse,
+    save,
+    table,
+    train,
+)
+from tests.numeric import same_bits
+
+LONG = bool(os.environ.get("NNFUNC_LONG"))
+VALUES: State = freeze(
+    {
+        "hidden/W": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "t": np.asarray(7),
+        "key": np.array([1, 2], np.uint32),
+        "on": np.array([True, False]),
+        "empty": np.zeros((0, 3)),
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "odd": np.array([np.nan, -0.0, np.inf, 5e-324]),
+    }
+)
+
+
+def written(tmp_path: Path, values: State = VALUES) -> bytes:
+    save(tmp_path / "file", values)
+    return (tmp_path / "file").read_bytes()
+
+
+def refused(tmp_path: Path, data: bytes) -> str:
+    """Return the fault that `load` tells of."""
+    path = tmp_path / "bad"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"^load: .*bad must be a whole checkpoint that save wrote, got ") as caught:
+        load(path)
+    return str(caught.value).partition(", got ")[2]
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    written(tmp_path)
+    read = load(tmp_path / "file")
+    assert same_bits(dict(read), dict(VALUES))
+    assert list(read) == list(VALUES)
+    assert not any(a.flags.writeable for a in read.values())
+    assert read["fortran"].flags.f_contiguous
+    with pytest.raises(TypeError):
+        changing: Any = read
+        changing["t"] = read["t"]
+
+
+def test_plain_numpy_reads_it_and_the_header_says_what_is_in_it(tmp_path: Path) -> None:
+    written(tmp_path)
+    with np.load(tmp_path / "file", allow_pickle=False) as file:
+        assert np.array_equal(file["hidden/W"], VALUES["hidden/W"])
+        header = json.loads(file["nnfunc.json"])
+    assert header["format"] == 1
+    assert header["numpy"] == np.__version__
+    assert header["arrays"]["hidden/W"] == ["<f4", [2, 3]]
+
+
+def test_the_same_values_make_the_same_bytes(tmp_path: Path) -> None:
+    assert written(tmp_path) == written(tmp_path)
+
+
+def test_a_whole_training_state(tmp_path: Path) -> None:
+    net = mlp([2, 3, 1])
+    x = np.ones((4, 2), np.float32)
+    runs = train(net, mse, init(net, 0), x, x[:, :1], epochs=2, lr=0.1, optimizer=adam())
+    state, _ = next(runs)
+    save(tmp_path / "state", state)
+    again = train(net, mse, load(tmp_path / "state"), x, x[:, :1], epochs=2, lr=0.1, optimizer=adam())
+    assert same_bits(dict(next(runs)[0]), dict(next(again)[0]))
+
+
+@pytest.mark.parametrize("name", ["../up", "a/../b", "/root", "a//b", "", ".", "a\\b", "c:d", "nul\0", "nnfunc.json"])
+def test_names_that_could_be_paths_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="save: values must have names whose parts"):
+        save(tmp_path / "file", {name: np.zeros(1)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_values_and_places(tmp_path: Path) -> None:
+    cases: list[tuple[Callable[[], object], type[Exception], str]] = [
+        (
+            lambda: save(tmp_path / "f", {"a": np.array([None])}),
+            TypeError,
+            r"save: values\['a'\] must be an array of floats",
+        ),
+        (lambda: save(tmp_path / "f", bad(3)), TypeError, "save: values must be a mapping"),
+        (
+            lambda: save(tmp_path / "none" / "f", VALUES),
+            FileNotFoundError,
+            "save: .* must be writable, got No such file",
+        ),
+        (lambda: save(tmp_path, VALUES), IsADirectoryError, "save: .* must be writable, got Is a directory"),
+        (lambda: load(tmp_path / "f"), FileNotFoundError, "load: .* must be a file that can be read, got No such file"),
+        (lambda: load(tmp_path), IsADirectoryError, "load: .* must be a file that can be read, got Is a directory"),
+    ]
+    for call, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            call()
+    assert not list(tmp_path.iterdir())
+
+
+def bad(value: object) -> Any:
+    return value
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = written(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="must be writable, got No space left on device") as caught:
+        save(tmp_path / "file", {"a": np.zeros(3)})
+    assert caught.value.errno == 28
+    assert (tmp_path / "file").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# Damage
+
+
+def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
+    data = written(tmp_path)
+    draw = random.Random(0)
+    for place in range(len(data)):
+        others = [value for value in range(256) if value != data[place]]
+        for value in others if LONG else draw.sample(others, 2):
+            refused(tmp_path, data[:place] + bytes([value]) + data[place + 1 :])
+
+
+def test_every_truncation_is_noticed(tmp_path: Path) -> None:
+    data = written(tmp_path)
+    for length in range(len(data)):
+        refused(tmp_path, data[:length])
+    refused(tmp_path, data + b"\0")
+
+
+def test_random_damage_is_noticed(tmp_path: Path) -> None:
+    data = written(tmp_path)
+    draw = random.Random(1)
+    for _ in range(2000):
+        changed = bytearray(data)
+        for _ in range(draw.randint(2, 40)):
+            changed[draw.randrange(len(data))] = draw.randrange(256)
+        if changed != data:
+            refused(tmp_path, bytes(changed))
+
+
+# Files made to harm, sealed as well as the library seals
+
+
+def sealed_archive(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
+    out = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch, zipfile.ZipFile(out, "w", compression) as archive:
+        patch.setattr("warnings.warn", lambda *a, **k: None)  # zipfile warns of names that stand twice
+        archive.comment = b" " * checkpoint._SEAL_SIZE
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name), data, compression)
+    body = out.getvalue()[: -checkpoint._SEAL_SIZE]
+    return body + checkpoint._seal(body)
+
+
+def npy(header: str, data: bytes = b"") -> bytes:
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+def header(arrays: dict[str, Any], **changed: Any) -> tuple[str, bytes]:
+    return "nnfunc.json", json.dumps({"format": 1, "nnfunc": "0", "numpy": "2", "arrays": arrays, **changed}).encode()
+
+
+PICKLED = pickle.dumps(np.array([{"a": 1}], dtype=object))
+GOOD = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", bytes(8))
+ONE = {"a": ["<f4", [2]]}
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "an empty file"),
+    "text": (lambda: b"hello" * 100, "a file without its seal"),
+    "pickle": (lambda: PICKLED, "a file without its seal"),
+    "a newer format": (lambda: sealed_archive([header(ONE), ("a.npy", GOOD)])[:-73] + b"2 sha256 " + b"0" * 64, "format '2'"),
+    "no archive": (lambda: b"x" * 50 + checkpoint._seal(b"x" * 50), "BadZipFile"),
+    "zip bomb": (lambda: sealed_archive([header(ONE), ("a.npy", bytes(10**7))], zipfile.ZIP_DEFLATED), "claims to hold more"),
+    "compressed": (lambda: sealed_archive([header(ONE), ("a.npy", os.urandom(500))], zipfile.ZIP_LZMA), "compressed"),
+    "no header": (lambda: sealed_archive([("a.npy", GOOD)]), "without a header"),
+    "no members": (lambda: sealed_archive([]), "without a header"),
+    "a name twice": (lambda: sealed_archive([header(ONE), ("a.npy", GOOD), ("a.npy", GOOD)]), "a name twice"),
+    "another name": (lambda: sealed_archive([header(ONE), ("b.npy", GOOD)]), "other arrays than the header says"),
+    "path traversal": (lambda: sealed_archive([header({"../a": ["<f4", [2]]}), ("../a.npy", GOOD)]), "taken for a path"),
+    "absolute path": (lambda: sealed_archive([header({"/a": ["<f4", [2]]}), ("/a.npy", GOOD)]), "taken for a path"),
+    "header of another kind": (lambda: sealed_archive([("nnfunc.json", b"[1]")]), "a header of another kind"),
+    "header no JSON": (lambda: sealed_archive([("nnfunc.json", b"{")]), "JSONDecodeError"),
+    "header nested deep": (lambda: sealed_archive([("nnfunc.json", b"[" * 10**5)]), "RecursionError"),
+    "pickled member": (lambda: sealed_archive([header({"a": ["|O", [1]]}), ("a.npy", npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", PICKLED))]), "an array of object"),
+    "claims a terabyte": (
+        lambda: sealed_archive([header({"a": ["<f8", [10**12]]}), ("a.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"))]),
+        "0 bytes for an array",
+    ),
+    "a shape that wraps around": (
+        lambda: sealed_archive([header({"a": ["<f8", [2**32, 2**32]]}), ("a.npy", npy(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**32}, {2**32}), }}"))]),
+        "0 bytes for an array",
+    ),
+    "a negative shape": (
+        lambda: sealed_archive([header({"a": ["<f4", [-1, -2]]}), ("a.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -2), }", bytes(8)))]),
+        "bytes for an array of shape",
+    ),
+    "code in the npy header": (lambda: sealed_archive([header(ONE), ("a.npy", npy("__import__('os').abort()"))]), "malformed node"),
+    "an oversized npy header": (lambda: sealed_archive([header(ONE), ("a.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }" + " " * 50_000, bytes(8)))]), "Header info length"),
+    "another shape than the header": (lambda: sealed_archive([header({"a": ["<f4", [3]]}), ("a.npy", GOOD)]), "where the header says"),
+    "data too long": (lambda: sealed_archive([header(ONE), ("a.npy", GOOD + b"\0")]), "9 bytes for an array"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_and_cost_no_more_than_their_length(tmp_path: Path, name: str) -> None:
+    make, fault = HOSTILE[name]
+    data = make()
+    (tmp_path / "bad").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"^load: .*bad must be a whole checkpoint that save wrote, got .*({fault})"):
+        load(tmp_path / "bad")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * len(data) + 2_000_000
+
+
+def test_the_seal_of_the_tests_is_that_of_the_library(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(sealed_archive([header(ONE), ("a.npy", GOOD)]))
+    assert np.array_equal(load(tmp_path / "good")["a"], np.zeros(2, np.float32))
+
+
+# Kills
+
+SAVING = """
+import sys
+import numpy as np
+from nnfunc import save
+version = 0
+while True:
+    version += 1
+    save(sys.argv[1], {name: np.full(50_000, version, np.float32) for name in "abc"})
+    if version == 1:
+        print("ready", flush=True)
+"""
+
+
+def test_a_killed_process_leaves_a_whole_file(tmp_path: Path) -> None:
+    path, draw = tmp_path / "file", random.Random(2)
+    for _ in range(200 if LONG else 6):
+        with subprocess.Popen([sys.executable, "-c", SAVING, str(path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            time.sleep(draw.uniform(0, 0.03))
+            process.send_signal(signal.SIGKILL)
+        arrays: list[AnyArray] = list(load(path).values())
+        assert len(arrays) == 3
+        assert len({float(value) for array in arrays for value in np.unique(array)}) == 1
+
+
+def test_training_that_is_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    expected, draw, kills = resume.main(tmp_path / "whole", progress=False), random.Random(3), 0
+    command = [sys.executable, resume.__file__, str(tmp_path / "cut")]
+    for _ in range(30 if LONG else 3):
+        (tmp_path / "cut").unlink(missing_ok=True)
+        out = b""
+        while b"params" not in out:
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                time.sleep(draw.uniform(0, 0.15))
+                kills += process.poll() is None
+                process.send_signal(signal.SIGKILL if draw.random() < 0.8 else signal.SIGCONT)
+                out = process.stdout.read()
+        assert out.split()[-1].decode() == expected
+    assert kills >= (20 if LONG else 1)
+
+
+# Wrong networks
+
+
+def test_diff_params_by_hand() -> None:
+    a = {"same": np.ones(2), "moved": np.array([1.0, 5.0]), "kind": np.ones(1), "wide": np.ones(2), "gone": np.ones(1)}
+    b = {
+        "same": np.ones(2),
+        "moved": np.array([1.5, 3.0]),
+        "kind": np.ones(1, np.float32),
+        "wide": np.ones(3),
+        "new": np.ones(1),
+    }
+    found = {row["name"]: (row["difference"], row["largest"]) for row in diff_params(a, b)}
+    assert found == {
+        "moved": ("values", 2.0),
+        "kind": ("dtype", 0.0),
+        "wide": ("shape", None),
+        "gone": ("missing", None),
+        "new": ("extra", None),
+    }
+    assert diff_params({"a": np.array([np.nan, np.inf])}, {"a": np.array([np.nan, np.inf])}) == []
+    assert len(table(diff_params(a, b)).splitlines()) == 6
+
+
+def test_params_of_another_network_are_refused_with_a_table(tmp_path: Path) -> None:
+    net, other = chain(hidden=dense(4, 3), out=dense(3, 2)), chain(hidden=dense(4, 5), last=dense(5, 2))
+    with pytest.raises(ValueError, match=r"check_params: params must be those of the network, got others:\n") as caught:
+        check_params(net, init(other, 0))
+    lines = [line.split()[:2] for line in str(caught.value).splitlines()[2:]]
+    assert lines == [
+        ["hidden/W", "shape"],
+        ["hidden/b", "shape"],
+        ["out/W", "missing"],
+        ["out/b", "missing"],
+        ["last/W", "extra"],
+        ["last/b", "extra"],
+    ]
+    x = np.ones((5, 4), np.float32)
+    state, _ = next(train(other, mse, init(other, 0), x, x[:, :2], epochs=1, lr=0.1))
+    with pytest.raises(ValueError, match="train: params must be those of the network, got others"):
+        train(net, mse, state, x, x[:, :2], epochs=2, lr=0.1)
+    check_params(net, init(net, 0, np.float64))
