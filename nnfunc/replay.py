@@ -12,7 +12,7 @@ import numpy as np
 from nnfunc.checks import locked
 from nnfunc.combinators import residual_forward
 from nnfunc.layers import dense_forward, product
-from nnfunc.pieces import checked_loss, missing_param
+from nnfunc.pieces import losses_of, missing_param
 from nnfunc.types import AnyArray, Array, InputGradient, Key, Layer, LossFn, Params, Pullback
 from nnfunc.walk import joined, made_by, map_layers, options
 
@@ -70,7 +70,7 @@ def replay(
         except KeyError as error:
             raise ValueError(missing_param("diagnose", error, params)) from error
         clean = all_finite(outputs, y)
-        per_example, d_outputs = checked_loss("diagnose", loss_fn(locked(outputs), y), outputs)
+        per_example, d_outputs = losses_of("diagnose", loss_fn, locked(outputs), y)
         stages.append(stage(label(loss_fn), "loss", per_example, clean))
         if shares is None:
             return

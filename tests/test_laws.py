@@ -118,6 +118,7 @@ from nnfunc import (
     warmup_cosine_decay_schedule,
     zeros,
 )
+from nnfunc.testing.purity import bits
 from tests.numeric import same_bits
 
 F32: DType = np.dtype(np.float32)
@@ -682,8 +683,22 @@ def test_a_loss_cannot_change_the_outputs() -> None:
         grads(dense(3, 3, sigmoid), greedy, init(dense(3, 3), 0), X, X)
 
 
-def test_threads_give_the_same_bits() -> None:
-    expected = value_and_grads(NET, softmax_cross_entropy, PARAMS, X, Y, key=1)
+@pytest.mark.parametrize("name", CALLS)
+def test_eight_threads_at_once_give_the_same_bits(name: str) -> None:
+    expected = bits(CALLS[name]())
     with ThreadPoolExecutor(8) as pool:
-        found = pool.map(lambda i: value_and_grads(NET, softmax_cross_entropy, PARAMS, X, Y, key=1), range(200))
-        assert all(same_bits(one, expected) for one in found)
+        assert all(bits(found) == expected for found in pool.map(lambda i: CALLS[name](), range(16)))
+
+
+def test_large_steps_in_eight_threads_give_the_same_bits() -> None:
+    net = mlp([50, 256, 10])
+    params, x = init(net, 0), np.random.default_rng(2).normal(size=(512, 50)).astype(np.float32)
+    y = np.arange(512) % 10
+
+    def step(_: int) -> tuple[Params, State]:
+        opt_init, opt_step = adam()
+        return opt_step(params, value_and_grads(net, softmax_cross_entropy, params, x, y)[1], opt_init(params), 0.1)
+
+    expected = step(0)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(same_bits(found, expected) for found in pool.map(step, range(64)))
