@@ -113,14 +113,17 @@ def stepped(
 
 def _joined(arrays: list[AnyArray], fill: float = 0.0) -> AnyArray:
     """Return small arrays end to end, so that one call steps them all; or the only one, or a count that all share."""
-    return arrays[0] if len(arrays) == 1 or type(fill) is int else np.concatenate(arrays, axis=None)
+    alone = len(arrays) == 1 and arrays[0].ndim > 0  # arithmetic on an array without axes gives no array
+    return arrays[0] if alone or type(fill) is int else np.concatenate(arrays, axis=None)
 
 
 def _parted(array: AnyArray, shapes: list[tuple[int, ...]]) -> list[AnyArray]:
     """Undo `_joined`: views of one array, which is locked first."""
     array.setflags(write=False)
-    if len(shapes) == 1 or array.ndim == 0:
+    if array.ndim == 0:  # a count
         return [array] * len(shapes)
+    if len(shapes) == 1:
+        return [array.reshape(shapes[0])]
     parts: list[AnyArray] = []
     start = 0
     for shape in shapes:

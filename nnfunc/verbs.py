@@ -265,7 +265,7 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
                 continue
             if gradient.shape != array.shape:
                 raise ValueError(problem("sgd_step", f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))
-            change = gradient * rate if gradient.dtype is dtype else np.asarray(gradient * number, dtype)
+            change = np.asarray(gradient * (rate if gradient.dtype is dtype else number), dtype)
             stepped[name] = np.subtract(array, change, out=change)
     if not grads.keys() <= params.keys():
         raise ValueError(unknown_name("sgd_step", "grads", grads, params))

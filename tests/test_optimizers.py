@@ -288,3 +288,22 @@ def test_loss_descends_with_what_is_clipped() -> None:
     start = init(NET, 0, np.float64)
     params = run(sgd(), start, lambda p: clip_by_global_norm(network(p)[1], 0.1), 0.3, 200)
     assert loss(NET, mse, params, X, Y) < 0.5 * loss(NET, mse, start, X, Y)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parameters_of_any_size_and_number_of_axes(name: str) -> None:
+    opt_init, step = OPTIMIZERS[name][0]
+    shapes: list[tuple[int, ...]] = [(), (1,), (3, 2), (2, 3, 2), (0,), (100, 50)]
+    draw = np.random.default_rng(0)
+    params = freeze({f"p{i}": draw.normal(size=shape) for i, shape in enumerate(shapes)})
+    g = freeze({f"p{i}": draw.normal(size=shape) for i, shape in enumerate(shapes)})
+    together, state = params, opt_init(params)
+    for _ in range(3):
+        together, state = step(together, g, state, 0.1)
+    for key, array in params.items():
+        own, held = freeze({key: array}), opt_init({key: array})
+        for _ in range(3):
+            own, held = step(own, {key: g[key]}, held, 0.1)
+        assert same_bits(together[key], own[key]), key
+        assert together[key].shape == array.shape
+        assert all(same_bits(state[full], held[full]) for full in held)
