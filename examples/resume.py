@@ -57,7 +57,8 @@ def main(path: Path, progress: bool = True) -> str:
             if progress:
                 print(progress_line(report), flush=True)
     except KeyboardInterrupt:
-        sys.exit(f"\nstopped; {path} holds the last whole epoch, start again to go on")
+        kept = f"{path} holds the last whole epoch" if path.exists() else "no epoch was whole yet"
+        sys.exit(f"\nstopped; {kept}, start again to go on")
     params = best_params(state)
     right = accuracy(forward(NET, params, x[held]), y[held])
     print(f"held-out accuracy {right:.2%}, params {digest(params)}")

@@ -6,7 +6,7 @@ a SHA-256 of all before, so a file that was damaged or cut is never taken for
 another. `save` writes beside the file, flushes to the disk and renames: at
 every instant the path holds the old file or the new one, whatever stops the
 process. What `load` reads may come from anybody: nothing in it is executed,
-and no more memory is taken than the file is long.
+and the memory it takes is some three times the length of the file.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
-from nnfunc.checks import describe, problem
+from nnfunc.checks import as_real, describe, problem
 from nnfunc.params import check_names, sealed
 from nnfunc.types import AnyArray, State
 from nnfunc.version import __version__
@@ -34,7 +34,6 @@ _MARK = b"nnfunc checkpoint "
 _SEAL_SIZE = len(_MARK) + len(b"1 sha256 ") + 64
 _END_SIZE = 22  # of a zip's end record, which the seal follows as the archive's comment
 _KINDS = "fiub"
-_NPY_HEADER = 10_000
 # A fixed date: the same values make the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -43,8 +42,9 @@ def save(path: FileName, values: State) -> None:
     """Write params, or a training state, to one file, all or nothing.
 
     A file that is there is replaced in one instant, and kept if anything goes
-    wrong. A process that is killed while it writes may leave a hidden file
-    ``.NAME.PID.part`` beside it, which nothing reads.
+    wrong; any number of threads and processes may save to one path, and the
+    last wins. A process that is killed while it writes may leave a hidden file
+    ``.NAME.PID.….part`` beside it, which nothing reads.
 
     Args:
         path: of the file; its directory must be there.
@@ -53,7 +53,8 @@ def save(path: FileName, values: State) -> None:
 
     Raises:
         TypeError: `values` are no mapping of names to such arrays.
-        ValueError: a name could be taken for a path elsewhere.
+        ValueError: a name could be taken for a path elsewhere, or the path is
+            that of a device.
         OSError: the file cannot be written, the disk being full, say.
 
     Example:
@@ -63,15 +64,13 @@ def save(path: FileName, values: State) -> None:
         ...     dict(load(f"{directory}/params.npz"))
         {'W': array([1., 2.])}
     """
-    data = _packed(values)
-    target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    data, target = _packed(values), _target(path)
+    part = target.with_name(f".{target.name[:80]}.{os.getpid()}.{os.urandom(6).hex()}.part")
     try:
-        with _new_file(part, target) as file:
+        with _in_place_of(target, part) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, target)
         _sync_directory(target.parent)
     except OSError as error:
         raise type(error)(error.errno, f"save: {path} must be writable, got {error.strerror}") from error
@@ -96,29 +95,45 @@ def load(path: FileName) -> State:
         be a whole checkpoint that save wrote, got a file without its seal
     """
     try:
-        data = Path(path).read_bytes()
+        data = Path(_checked_path("load", path)).read_bytes()
     except OSError as error:
         raise type(error)(error.errno, f"load: {path} must be a file that can be read, got {error.strerror}") from error
     try:
         _check_seal(data)
         return sealed(_unpacked(data))
+    except MemoryError:
+        raise  # of a file that may be good
     except Exception as error:
         # A hostile archive can raise nearly anything on its way through zipfile; all of it means the same.
         fault = str(error) if type(error) is ValueError else f"{type(error).__name__} while reading it: {error}"
         raise ValueError(problem("load", str(path), "be a whole checkpoint that save wrote", fault)) from error
 
 
-def _packed(values: State) -> bytes:
+def _checked_path(function: str, path: FileName) -> str:
+    if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path):
+        raise TypeError(problem(function, "path", "be a path, as a string or pathlib's", describe(path)))
+    return os.fspath(path)
+
+
+def _target(path: FileName) -> Path:
+    """Return the file that a path leads to, links followed; if it is there it must be a plain file."""
+    target = Path(os.path.realpath(_checked_path("save", path)))
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise ValueError(problem("save", str(path), "be a plain file, or none yet", "a device or pipe"))
+    return target
+
+
+def _packed(values: State) -> memoryview:
+    """Return the bytes of the whole file."""
     check_names("save", "values", values)
     arrays: dict[str, AnyArray] = {}
     for name, value in values.items():
-        array = np.asarray(value)
-        if array.dtype.kind not in _KINDS:
-            raise TypeError(problem("save", f"values[{name!r}]", "be an array of floats, integers or booleans", array))
+        arrays[name] = as_real("save", f"values[{name!r}]", value, "hold floats, integers or booleans")
         if not _is_plain(name):
-            constraint = "have names whose parts are not empty, '.' or '..', and no backslash"
-            raise ValueError(problem("save", "values", constraint, repr(name)))
-        arrays[name] = array
+            constraint = (
+                "have names of at most 1000 characters whose parts are not empty, '.' or '..', without \\, : or NUL"
+            )
+            raise ValueError(problem("save", "values", constraint, describe(name)))
     header = {
         "format": _FORMAT,
         "nnfunc": __version__,
@@ -133,17 +148,18 @@ def _packed(values: State) -> bytes:
             member = io.BytesIO()
             np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", _DATE), member.getbuffer())
-    body = out.getvalue()[:-_SEAL_SIZE]
-    return body + _seal(body)
+    data = out.getbuffer()
+    data[-_SEAL_SIZE:] = _seal(data[:-_SEAL_SIZE])
+    return data
 
 
-def _seal(body: bytes) -> bytes:
+def _seal(body: bytes | memoryview) -> bytes:
     return _MARK + f"{_FORMAT} sha256 {hashlib.sha256(body).hexdigest()}".encode()
 
 
 def _check_seal(data: bytes) -> None:
     """Raise ValueError unless the file ends in the seal of all that comes before."""
-    body, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    body, seal = memoryview(data)[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
     if not seal.startswith(_MARK) or len(body) < _END_SIZE:
         raise ValueError("a file without its seal" if data else "an empty file")
     version = seal[len(_MARK) :].split(b" ")[0].decode("ascii", "replace")
@@ -160,7 +176,11 @@ def _unpacked(data: bytes) -> dict[str, AnyArray]:
             raise ValueError("an archive that claims to hold more than the file is long")
         if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
             raise ValueError("an archive with compressed or encrypted members")
-        if not members or members[0].filename != _HEADER or len({member.filename for member in members}) != len(members):
+        if (
+            not members
+            or members[0].filename != _HEADER
+            or len({member.filename for member in members}) != len(members)
+        ):
             raise ValueError("an archive without a header, or with a name twice")
         described = _described(archive.read(members[0]))
         if [member.filename for member in members[1:]] != [f"{name}.npy" for name in described]:
@@ -183,18 +203,21 @@ def _described(text: bytes) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def _array(data: bytes, dtype: str, shape: tuple[int, ...]) -> AnyArray:
-    """Return the array in an npy member, which must be what the header says and fill the member."""
-    member = io.BytesIO(data)
-    if np.lib.format.read_magic(member) != (1, 0):
-        raise ValueError("an array of another npy version")
-    found_shape, fortran, found_dtype = np.lib.format.read_array_header_1_0(member, max_header_size=_NPY_HEADER)
-    if (found_dtype.str, found_shape) != (dtype, shape) or found_dtype.kind not in _KINDS:
-        raise ValueError(f"an array of {found_dtype} and shape {found_shape}, where the header says {dtype} and {shape}")
-    rest = data[member.tell() :]
-    if any(size < 0 for size in shape) or len(rest) != found_dtype.itemsize * _product(shape):
-        raise ValueError(f"{len(rest)} bytes for an array of shape {shape}")
-    flat = np.frombuffer(rest, found_dtype)
-    return np.array(flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape), order="K")
+    """Return the array in an npy member, which must begin as the header says it does, and be as long."""
+    kind = np.dtype(dtype)
+    if kind.kind not in _KINDS or any(size < 0 for size in shape):
+        raise ValueError(f"an array of {kind} and shape {shape}")
+    for fortran in (False, True):
+        # Made here and compared: nothing that a file says of itself is parsed.
+        start = io.BytesIO()
+        np.lib.format.write_array_header_1_0(start, {"descr": dtype, "fortran_order": fortran, "shape": shape})
+        if data.startswith(start.getvalue()):
+            rest = memoryview(data)[start.tell() :]
+            if len(rest) != kind.itemsize * _product(shape):
+                raise ValueError(f"{len(rest)} bytes for an array of shape {shape}")
+            flat: AnyArray = np.frombuffer(rest, kind)
+            return np.array(flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape), order="K")
+    raise ValueError(f"another array than the {dtype} of shape {shape} that the header says")
 
 
 def _product(shape: tuple[int, ...]) -> int:
@@ -208,17 +231,21 @@ def _product(shape: tuple[int, ...]) -> int:
 def _is_plain(name: str) -> bool:
     """Say whether a name is made of parts that mean nothing to a file system."""
     parts = name.split("/")
-    return not any(part in ("", ".", "..") or set(part) & {"\\", "\0", ":"} for part in parts) and name != _HEADER
+    strange = any(part in ("", ".", "..") or set(part) & {"\\", "\0", ":"} for part in parts)
+    return not strange and len(name) <= 1000 and name != _HEADER and name.isprintable()
 
 
 @contextlib.contextmanager
-def _new_file(part: Path, target: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `target` later; what is left of it goes if anything fails."""
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+def _in_place_of(target: Path, part: Path) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of `target` in the end; nothing of it is left if anything fails."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(part, flags, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if target.exists() and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, target.stat().st_mode & 0o777)
             yield file
+        os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -1,11 +1,10 @@
 """Params side by side: what differs between two sets, and between a network's and those given."""
 
-import math
 from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 
-from nnfunc.checks import FLOAT32, as_real, problem
+from nnfunc.checks import FLOAT32, FLOAT64, as_real, problem
 from nnfunc.norms import batch_norm_forward
 from nnfunc.params import check_names
 from nnfunc.pieces import check_layer
@@ -98,7 +97,7 @@ def refuse_misfits(function: str, net: Layer, params: Params) -> None:
     check_names(function, "params", params)
     held = {name: as_real(function, name, value) for name, value in params.items()}
     dtypes = {array.dtype for array in held.values()}
-    dtype = dtypes.pop() if len(dtypes) == 1 else FLOAT32
+    dtype = FLOAT64 if dtypes == {FLOAT64} else FLOAT32
     own = {name: np.asarray(array, dtype) for name, array in net[0](0, np.dtype(np.float32)).items()}
     norms = [path for path, part in walk(net) if made_by(part) is batch_norm_forward]
     for path in norms:
@@ -119,18 +118,14 @@ def _compared(a: AnyArray | None, b: AnyArray | None) -> tuple[Kind | None, floa
         return ("extra" if a is None else "missing"), None
     if a.shape != b.shape:
         return "shape", None
-    largest = _largest(a, b)
+    with np.errstate(all="ignore"):
+        differ = np.asarray((a != b) & ~((a != a) & (b != b)))
+        # long double holds every 64-bit integer
+        gaps = np.abs(np.subtract(a, b, dtype=np.longdouble, casting="unsafe"))
+        largest = float(np.max(np.where(differ, gaps, 0), initial=0))
     if a.dtype != b.dtype:
         return "dtype", largest
-    return ("values" if largest else None), largest
-
-
-def _largest(a: AnyArray, b: AnyArray) -> float:
-    """Return the largest absolute difference; NaN where only one of two values is a number."""
-    with np.errstate(all="ignore"):
-        gaps = np.abs(np.subtract(a, b, dtype=np.float64, casting="unsafe"))
-        gaps[(a == b) | ((a != a) & (b != b))] = 0
-    return float(np.max(gaps, initial=0)) if not np.isnan(gaps).any() else math.nan
+    return ("values" if differ.any() else None), largest
 
 
 def _kind_of(array: AnyArray | None) -> str:

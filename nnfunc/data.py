@@ -36,7 +36,7 @@ def batches(key: Key, n: SupportsIndex, size: SupportsIndex) -> Iterator[Rows]:
         >>> sorted(int(row) for rows in batches(0, 10, size=4) for row in rows)
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
-    count, step = as_size("batches", "n", n), as_size("batches", "size", size)
+    count, step = as_size("batches", "n", n, bits=62), as_size("batches", "size", size, bits=62)
     order: Rows = generator(key).permutation(count)
     return (order[start : start + step] for start in range(0, count, step))
 
@@ -66,7 +66,7 @@ def split_rows(
         >>> sorted(y[held_out].tolist())
         [0, 1]
     """
-    count = as_size("split_rows", "n", n, least=2)
+    count = as_size("split_rows", "n", n, least=2, bits=62)
     share = as_number("split_rows", "fraction", fraction)
     if not 0 < share < 1:
         raise ValueError(problem("split_rows", "fraction", "lie in (0, 1)", share))

@@ -7,6 +7,10 @@ import numpy as np
 from nnfunc.types import Array, DType, Rows
 
 
+# Longer arrays take so long to compute with that making them does not show.
+_LONG = 1 << 14
+
+
 @lru_cache(maxsize=64)
 def number(value: float, dtype: DType) -> Array:
     """Return a number as an array without axes: of few values, NumPy computes with it in half the time.
@@ -18,7 +22,6 @@ def number(value: float, dtype: DType) -> Array:
     return _locked(np.asarray(value, dtype))
 
 
-@lru_cache(maxsize=64)
 def ones(n: int, dtype: DType) -> Array:
     """Return n ones. A product with them adds up rows or columns in a third of the time of a sum.
 
@@ -26,10 +29,9 @@ def ones(n: int, dtype: DType) -> Array:
         >>> ones(2, np.dtype(np.float64)).dot(np.array([[1.0, 2.0], [3.0, 4.0]]))
         array([4., 6.])
     """
-    return _locked(np.ones(n, dtype))
+    return _ones(n, dtype) if n <= _LONG else np.ones(n, dtype)
 
 
-@lru_cache(maxsize=64)
 def zeros(n: int, dtype: DType) -> Array:
     """Return n zeros. NumPy compares with them three times as fast as with the number 0.
 
@@ -37,10 +39,9 @@ def zeros(n: int, dtype: DType) -> Array:
         >>> zeros(2, np.dtype(np.float64))
         array([0., 0.])
     """
-    return _locked(np.zeros(n, dtype))
+    return _zeros(n, dtype) if n <= _LONG else np.zeros(n, dtype)
 
 
-@lru_cache(maxsize=64)
 def row_starts(n: int, k: int) -> Rows:
     """Return where n rows of k values begin when they stand one after another.
 
@@ -48,6 +49,21 @@ def row_starts(n: int, k: int) -> Rows:
         >>> row_starts(3, 10)
         array([ 0, 10, 20])
     """
+    return _row_starts(n, k) if n <= _LONG else np.arange(0, n * k, k)
+
+
+@lru_cache(maxsize=32)
+def _ones(n: int, dtype: DType) -> Array:
+    return _locked(np.ones(n, dtype))
+
+
+@lru_cache(maxsize=32)
+def _zeros(n: int, dtype: DType) -> Array:
+    return _locked(np.zeros(n, dtype))
+
+
+@lru_cache(maxsize=32)
+def _row_starts(n: int, k: int) -> Rows:
     starts: Rows = np.arange(0, n * k, k)
     starts.setflags(write=False)
     return starts

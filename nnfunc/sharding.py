@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.calibration import check_needs_no_key, has_batch_norm
-from nnfunc.checks import as_size, locked, problem
+from nnfunc.checks import as_size, describe, locked, problem
 from nnfunc.keys import split
 from nnfunc.params import sealed
 from nnfunc.passes import penalty_pass, value_and_grads_pass
 from nnfunc.pieces import check_pair
-from nnfunc.training_data import training_rows
+from nnfunc.training_data import row_numbers, training_rows
 from nnfunc.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
 
 if TYPE_CHECKING:  # a process without an executor need not import them
@@ -80,6 +80,9 @@ def sharded_value_and_grads(
         (0.333333333333, array([0.66666667]))
     """
     check_pair(_NAME, "net", net)
+    if executor is not None and (isinstance(executor, type) or not hasattr(executor, "submit")):
+        constraint = "be an executor, as those of concurrent.futures are, or none"
+        raise TypeError(problem(_NAME, "executor", constraint, describe(executor)))
     if has_batch_norm(net):
         constraint = "have no batch norm, whose training pass mixes the rows of a whole batch"
         raise ValueError(problem(_NAME, "net", constraint, "one"))
@@ -91,7 +94,8 @@ def sharded_value_and_grads(
         raise ValueError(problem(_NAME, "shards", f"be at most {n}, the number of rows that count", count))
     ends = [n * i // count for i in range(count + 1)]
     plan = [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
-    weights = np.ones(n) if data["weight"] is None else data["weight"]
+    # Over the largest, so that no sum of weights overflows.
+    weights = np.ones(n) if data["weight"] is None else data["weight"] / np.max(data["weight"])
     masses = [float(np.add.reduce(weights[rows])) for rows in plan]
     keys = [None] * count if key is None else split(key, count)
     job = partial(shard, net, loss_fn, held)
@@ -100,11 +104,12 @@ def sharded_value_and_grads(
         [locked(data["y"][rows]) for rows in plan],
         [None if data["weight"] is None else weights[rows] for rows in plan],
         keys,
+        [int(row) for row in row_numbers(weight, n)[ends[:-1]]],
     )
     try:
         done = list((map if executor is None else executor.map)(job, *parts))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        if "pickle" not in str(error) and "local object" not in str(error):
+        if executor is None or ("pickle" not in str(error) and "local object" not in str(error)):
             raise
         constraint = "be made of functions of modules, so that they can be sent to other processes"
         raise TypeError(problem(_NAME, "net, loss_fn and params", constraint, str(error))) from error
@@ -112,17 +117,30 @@ def sharded_value_and_grads(
 
 
 def shard(
-    net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, weight: AnyArray | None, key: Key | None
+    net: Layer,
+    loss_fn: LossFn,
+    params: Params,
+    x: Array,
+    y: AnyArray,
+    weight: AnyArray | None,
+    key: Key | None,
+    first: int,
 ) -> Part:
     """Return the weighted mean loss and gradients of one shard, in whatever process this is.
+
+    `first` is the number of its first row in the data that were given, for messages.
 
     Example:
         >>> from nnfunc import dense, mse
         >>> params = {"W": np.array([[2.0]]), "b": np.zeros(1)}
-        >>> shard(dense(1, 1), mse, params, np.ones((1, 1)), np.ones((1, 1)), None, None)[0]
+        >>> shard(dense(1, 1), mse, params, np.ones((1, 1)), np.ones((1, 1)), None, None, 0)[0]
         1.0
     """
-    return value_and_grads_pass(_NAME, net, loss_fn, params, x, y, weight, None, key)
+    try:
+        return value_and_grads_pass(_NAME, net, loss_fn, params, x, y, weight, None, key)
+    except (ValueError, FloatingPointError) as error:
+        kind = ValueError if isinstance(error, ValueError) else FloatingPointError
+        raise kind(f"{error} (in the shard that begins at row {first})") from error
 
 
 def _added(parts: Iterable[Part], masses: list[float], params: Params, penalty: Penalty | None) -> tuple[float, Params]:
@@ -138,4 +156,4 @@ def _added(parts: Iterable[Part], masses: list[float], params: Params, penalty: 
         value += penalty_value
         for name, gradient in penalty_grads.items():
             sums[name] = sums.get(name, np.zeros(gradient.shape)) + gradient
-    return value, sealed({name: sums[name].astype(array.dtype) for name, array in params.items() if name in sums})
+    return value, sealed({name: np.asarray(sums[name], array.dtype) for name, array in params.items() if name in sums})

@@ -8,8 +8,9 @@ are declined here, and the layers' own passes say what is wrong with them.
 """
 
 import math
-from functools import lru_cache, partial
+from functools import partial
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,7 +34,7 @@ from nnfunc.losses import (
 from nnfunc.params import sealed
 from nnfunc.pieces import losses_of
 from nnfunc.rules import base_function
-from nnfunc.types import AnyArray, Array, DType, ElementwiseFn, Key, Layer, LossFn, Params
+from nnfunc.types import AnyArray, Array, DType, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params
 from nnfunc.walk import joined
 
 Rule: TypeAlias = tuple[ElementwiseFn, BackRule]
@@ -48,7 +49,10 @@ Pass: TypeAlias = tuple[list[Array], list[Array], Array]
 """Each layer's input and pre-activation, and the outputs of the last."""
 
 
-@lru_cache(maxsize=64)
+# What was found of a network stays as long as the network does.
+_FOUND: WeakKeyDictionary[ForwardFn, tuple[Part, ...]] = WeakKeyDictionary()
+
+
 def dense_stack(net: Layer) -> tuple[Part, ...]:
     """Return the parts of a network that is a dense layer, or a chain of them, of the library's activations; else nothing.
 
@@ -59,6 +63,16 @@ def dense_stack(net: Layer) -> tuple[Part, ...]:
         >>> dense_stack(chain(dense(2, 3), dropout(0.5)))
         ()
     """
+    _, forward = net
+    if not isinstance(forward, partial):  # which are equal only to themselves
+        return ()
+    found = _FOUND.get(forward)
+    if found is None:
+        found = _FOUND[forward] = _parts_of(net)
+    return found
+
+
+def _parts_of(net: Layer) -> tuple[Part, ...]:
     found: list[Part] = []
     for name, (_, forward) in chain_parts(net) or (("", net),):
         if not (isinstance(forward, partial) and forward.func is dense_forward):
@@ -68,20 +82,6 @@ def dense_stack(net: Layer) -> tuple[Part, ...]:
             return ()  # a user's own activation may not be given arrays that it could change
         found.append((joined(name, "W"), joined(name, "b"), (n_in, n_out), (n_out,), rule))
     return tuple(found)
-
-
-@lru_cache(maxsize=64)
-def stack_on_logits(net: Layer, loss_fn: LossFn) -> tuple[tuple[Part, ...], LossFn]:
-    """Return the parts of a network up to where it meets the loss, and the loss to meet it with.
-
-    Example:
-        >>> from nnfunc import cross_entropy, dense, softmax
-        >>> parts, loss_fn = stack_on_logits(dense(2, 3, softmax), cross_entropy)
-        >>> parts[0][4], loss_fn.__name__
-        (None, 'softmax_cross_entropy')
-    """
-    net, loss_fn = on_logits(net, loss_fn)
-    return dense_stack(net), loss_fn
 
 
 def stack_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None) -> Array | None:
@@ -114,7 +114,8 @@ def stack_value_and_grads(
         (1.0, {'W': array([[2.]]), 'b': array([2.])})
     """
     try:
-        parts, loss_fn = stack_on_logits(net, loss_fn)
+        net, loss_fn = on_logits(net, loss_fn)
+        parts = dense_stack(net)
         found = _forward(parts, params, x)
     except (TypeError, ValueError):
         return None

@@ -50,7 +50,7 @@ from nnfunc.types import (
     State,
 )
 
-_NEVER = 2**61
+_NEVER = 2**62
 _OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
 
 _Run = TypedDict(
@@ -152,6 +152,8 @@ def train(
     data, held = training_rows("train", x, y, weight, params if state is None else state)
     if state is not None:
         refuse_misfits("train", net, held)
+        if plateau is None and section(state, "plateau"):
+            raise ValueError(problem("train", "plateau", "be given again, as the state was made with one", plateau))
     schedule = lr if callable(lr) else constant_schedule(as_number("train", "lr", lr, least=0))
     check_functions(loss_fn, schedule, penalty, transform, monitor, metrics)
     if metrics and validation is None:

@@ -641,7 +641,7 @@ def test_one_clear_sentence(call: Callable[[], object], kind: type[Exception], p
     message = str(caught.value)
     assert caught.type is kind
     assert re.fullmatch(pattern, message), message
-    assert re.fullmatch(r"\w+: .+ must .+, got .+", message), message
+    assert re.fullmatch(r"\w+: .+ must .+, got .+", message, re.DOTALL), message
 
 
 def test_lists_are_converted() -> None:

@@ -126,3 +126,18 @@ def test_what_cannot_be_sharded_is_refused_with_the_reason() -> None:
 
     with ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match="must be made of functions of modules"):
         sharded_value_and_grads(NET, local_loss, init(NET, 0), X, X[:, :3], shards=2, executor=pool)
+
+
+def test_huge_weights_and_bad_rows_are_met_as_in_one_batch() -> None:
+    params = init(NET, 0, np.float64)
+    huge = sharded_value_and_grads(NET, CE, params, X, Y, shards=3, weight=np.full(23, 1e308))
+    assert huge[0] == pytest.approx(value_and_grads(NET, CE, params, X, Y)[0], rel=1e-14)
+    wrong = Y.copy()
+    wrong[20] = 9
+    with pytest.raises(ValueError, match=r"got 9 at row 3 \(in the shard that begins at row 17\)"):
+        sharded_value_and_grads(NET, CE, params, X, wrong, shards=4)
+    unfit: Any = 4
+    others: list[Any] = [unfit, ThreadPoolExecutor]
+    for executor in others:
+        with pytest.raises(TypeError, match="sharded_value_and_grads: executor must be an executor"):
+            sharded_value_and_grads(NET, CE, params, X, Y, shards=4, executor=executor)

@@ -509,3 +509,31 @@ def test_progress_lines_read_well() -> None:
     _, report = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1, validation=(XV, YV), metrics={"accuracy": accuracy}))
     pattern = r"epoch   1  loss \d\.\d{4}  validation loss \d\.\d{4}  accuracy \d\.\d{4}  lr 0\.1  \|g\| \S+  [\d,]+ rows/s"
     assert re.fullmatch(pattern, progress_line(report))
+
+
+def test_a_plateau_is_not_dropped_without_a_word() -> None:
+    state, _ = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1, plateau=reduce_on_plateau()))
+    with pytest.raises(ValueError, match="train: plateau must be given again, as the state was made with one, got None"):
+        train(NET, CE, state, X, Y, epochs=2, lr=0.1)
+
+
+def test_the_loss_that_is_given_is_the_one_that_is_used() -> None:
+    # Two functions that are equal, as callables of a user's own may be, are two functions.
+    def scaled(scale: float) -> Any:
+        class Scaled:
+            def __eq__(self, other: object) -> bool:
+                return True
+
+            def __hash__(self) -> int:
+                return 1
+
+            def __call__(self, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+                per_example, d = softmax_cross_entropy(outputs, targets)
+                return scale * per_example, scale * d
+
+        return Scaled()
+
+    net = chain(dense(4, 2))
+    params = init(net, 0)
+    once, twice = (value_and_grads(net, scaled(scale), params, X, Y)[0] for scale in (1.0, 2.0))
+    assert twice == pytest.approx(2 * once, rel=1e-6)
