@@ -60,7 +60,7 @@ def describe(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1, bits: int = 1 << 20) -> int:
+def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1, bits: int = 30) -> int:
     """Return `value` as an int that is at least `least` and below 2**bits.
 
     Raises:

@@ -36,8 +36,8 @@ def warmup_cosine_decay_schedule(
         [0.0, 0.5, 1.0, 0.8536, 0.5, 0.1464, 0.0, 0.0]
     """
     name = "warmup_cosine_decay_schedule"
-    warm = as_size(name, "warmup_steps", warmup_steps, least=0)
-    total = as_size(name, "decay_steps", decay_steps)
+    warm = as_size(name, "warmup_steps", warmup_steps, least=0, bits=62)
+    total = as_size(name, "decay_steps", decay_steps, bits=62)
     if total <= warm:
         constraint = f"be above warmup_steps, which it includes and which are {warm}"
         raise ValueError(problem(name, "decay_steps", constraint, total))
@@ -76,7 +76,10 @@ def cosine_onecycle_schedule(
         Smith & Topin (2018), "Super-convergence".
     """
     name = "cosine_onecycle_schedule"
-    total, peak = as_size(name, "transition_steps", transition_steps, least=2), as_number(name, "peak_value", peak_value)
+    total, peak = (
+        as_size(name, "transition_steps", transition_steps, least=2, bits=62),
+        as_number(name, "peak_value", peak_value),
+    )
     rise = int(as_number(name, "pct_start", pct_start) * total)
     if not 0 < rise < total:
         raise ValueError(problem(name, "pct_start", f"leave steps of {total} to rise and to fall", pct_start))
@@ -106,7 +109,9 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[SupportsI
     """
     name = "join_schedules"
     parts = as_tuple(name, "schedules", schedules, "schedules")
-    cuts = tuple(as_size(name, "boundaries", cut, least=0) for cut in as_tuple(name, "boundaries", boundaries, "steps"))
+    cuts = tuple(
+        as_size(name, "boundaries", cut, least=0, bits=62) for cut in as_tuple(name, "boundaries", boundaries, "steps")
+    )
     for part in parts:
         check_callable(name, "schedules", part, "step -> float")
     if len(parts) != len(cuts) + 1:

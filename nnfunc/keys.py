@@ -51,7 +51,7 @@ def fold_in(key: Key, i: SupportsIndex) -> tuple[int, ...]:
         >>> fold_in((0, 7), 1)
         (0, 7, 1)
     """
-    return key_path("fold_in", (*key_path("fold_in", key), as_size("fold_in", "i", i, least=0)))
+    return key_path("fold_in", (*key_path("fold_in", key), as_size("fold_in", "i", i, least=0, bits=_ROOT_BITS)))
 
 
 def split(key: Key, n: SupportsIndex) -> tuple[tuple[int, ...], ...]:

@@ -47,7 +47,10 @@ def early_stopping(patience: SupportsIndex = 10, min_delta: SupportsFloat = 0.0)
     Reference:
         Prechelt (1998), "Early stopping, but when?", criterion UP.
     """
-    limit, least = as_size("early_stopping", "patience", patience), as_number("early_stopping", "min_delta", min_delta, 0)
+    limit, least = (
+        as_size("early_stopping", "patience", patience, bits=62),
+        as_number("early_stopping", "min_delta", min_delta, 0),
+    )
     return _stopping_init, partial(_stopping_update, limit, least)
 
 
@@ -111,10 +114,10 @@ def reduce_on_plateau(
     return _plateau_init, partial(
         _plateau_update,
         as_share(name, "factor", factor),
-        as_size(name, "patience", patience, least=0),
+        as_size(name, "patience", patience, least=0, bits=62),
         as_share(name, "rtol", rtol),
         as_number(name, "atol", atol, least=0),
-        as_size(name, "cooldown", cooldown, least=0),
+        as_size(name, "cooldown", cooldown, least=0, bits=62),
         as_number(name, "min_scale", min_scale, least=0),
     )
 

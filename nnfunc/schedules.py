@@ -83,8 +83,8 @@ def _to_end(
     transition_begin: SupportsIndex,
 ) -> Schedule:
     ends = as_number(function, "init_value", init_value), as_number(function, "end_value", end_value)
-    length = as_size(function, "transition_steps", transition_steps)
-    begin = as_size(function, "transition_begin", transition_begin, least=0)
+    length = as_size(function, "transition_steps", transition_steps, bits=62)
+    begin = as_size(function, "transition_begin", transition_begin, least=0, bits=62)
     return partial(_polynomial, function, *ends, power, length, begin)
 
 
@@ -125,9 +125,9 @@ def exponential_decay(
     return partial(
         _exponential,
         as_number(name, "init_value", init_value),
-        as_size(name, "transition_steps", transition_steps),
+        as_size(name, "transition_steps", transition_steps, bits=62),
         rate,
-        as_size(name, "transition_begin", transition_begin, least=0),
+        as_size(name, "transition_begin", transition_begin, least=0, bits=62),
         staircase,
         None if end_value is None else as_number(name, "end_value", end_value),
     )
@@ -169,7 +169,7 @@ def piecewise_constant_schedule(
     if not hasattr(given, "items"):
         raise TypeError(problem(name, "boundaries_and_scales", "be a mapping of steps to scales", describe(given)))
     cuts = [
-        (as_size(name, "boundaries_and_scales", cut, least=0), as_number(name, "boundaries_and_scales", scale))
+        (as_size(name, "boundaries_and_scales", cut, least=0, bits=62), as_number(name, "boundaries_and_scales", scale))
         for cut, scale in given.items()
     ]
     return partial(_piecewise, as_number(name, "init_value", init_value), tuple(sorted(cuts)))
@@ -206,12 +206,10 @@ def cosine_decay_schedule(
     """
     name = "cosine_decay_schedule"
     first, share = as_number(name, "init_value", init_value), as_number(name, "alpha", alpha)
-    return cosine_to(name, first, first * share, as_size(name, "decay_steps", decay_steps), exponent)
+    return cosine_to(name, first, first * share, as_size(name, "decay_steps", decay_steps, bits=62), exponent)
 
 
-def cosine_to(
-    function: str, init_value: float, end_value: float, length: int, exponent: SupportsFloat = 1.0
-) -> Schedule:
+def cosine_to(function: str, init_value: float, end_value: float, length: int, exponent: SupportsFloat = 1.0) -> Schedule:
     """Return the schedule that goes from `init_value` to `end_value` along half a cosine.
 
     Example:
@@ -222,9 +220,7 @@ def cosine_to(
     return partial(_cosine, function, init_value, end_value, length, power)
 
 
-def _cosine(
-    function: str, init_value: float, end_value: float, length: int, power: float, step: SupportsIndex
-) -> float:
+def _cosine(function: str, init_value: float, end_value: float, length: int, power: float, step: SupportsIndex) -> float:
     done = min(at_step(function, step), length) / length
     return end_value + (init_value - end_value) * math.pow(0.5 * (1 + math.cos(math.pi * done)), power)
 
@@ -236,4 +232,4 @@ def at_step(function: str, step: SupportsIndex) -> int:
         >>> at_step("schedule", 3)
         3
     """
-    return as_size(function, "step", step, least=0)
+    return as_size(function, "step", step, least=0, bits=1 << 20)

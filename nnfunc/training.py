@@ -50,7 +50,7 @@ from nnfunc.types import (
     State,
 )
 
-_NEVER = 2**62
+_NEVER = 2**61
 _OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
 
 _Run = TypedDict(
