@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from nnfunc.checks import as_floats, as_number, as_share, problem
+from nnfunc.bounds import as_share
+from nnfunc.checks import as_floats, as_number, problem
 from nnfunc.erf import erf
 from nnfunc.fixed import number, zeros
 from nnfunc.types import Array

@@ -1,4 +1,4 @@
-"""More checks on arguments: numbers above 0, numbers that a dtype can hold, sequences."""
+"""More checks on arguments: numbers above 0, shares of 1, numbers that a dtype can hold, sequences."""
 
 from collections.abc import Iterable
 from typing import SupportsFloat, TypeVar
@@ -25,6 +25,23 @@ def above_zero(function: str, argument: str, value: SupportsFloat) -> float:
     number = as_number(function, argument, value)
     if number <= 0:
         raise ValueError(problem(function, argument, "be above 0", number))
+    return number
+
+
+def as_share(function: str, argument: str, value: SupportsFloat) -> float:
+    """Return `value` as a float in [0, 1).
+
+    Raises:
+        TypeError: it is not a real number.
+        ValueError: it is outside [0, 1).
+
+    Example:
+        >>> as_share("dropout", "rate", 0.5)
+        0.5
+    """
+    number = as_number(function, argument, value)
+    if not 0 <= number < 1:
+        raise ValueError(problem(function, argument, "lie in [0, 1)", number))
     return number
 
 

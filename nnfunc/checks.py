@@ -121,23 +121,6 @@ def as_float(function: str, argument: str, value: SupportsFloat) -> float:
         raise ValueError(problem(function, argument, "be a number that a float can hold", describe(value))) from error
 
 
-def as_share(function: str, argument: str, value: SupportsFloat) -> float:
-    """Return `value` as a float in [0, 1).
-
-    Raises:
-        TypeError: it is not a real number.
-        ValueError: it is outside [0, 1).
-
-    Example:
-        >>> as_share("dropout", "rate", 0.5)
-        0.5
-    """
-    number = as_number(function, argument, value)
-    if not 0 <= number < 1:
-        raise ValueError(problem(function, argument, "lie in [0, 1)", number))
-    return number
-
-
 def as_dtype(function: str, dtype: DTypeLike) -> DType:
     """Return `dtype` as a NumPy dtype, float32 or float64.
 

@@ -5,7 +5,8 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.checks import as_share, problem
+from nnfunc.bounds import as_share
+from nnfunc.checks import problem
 from nnfunc.keys import generator
 from nnfunc.layers import no_params
 from nnfunc.types import Array, InputGradient, Key, Layer, Params, Pullback

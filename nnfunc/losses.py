@@ -292,15 +292,3 @@ def _minus_t_over_p(t: Array, p: Array) -> Array:
     """Return -t / p, which is 0 where t is 0."""
     terms: Array = np.where(t == 0, 0, -t / p)
     return terms
-
-
-def mean_of(per_example: Array) -> float:
-    """Return the mean of per-example losses, added in float64.
-
-    Example:
-        >>> mean_of(np.array([1.0, 2.0], np.float32))
-        1.5
-    """
-    n = len(per_example)
-    # Up to some tens of numbers, Python is done before NumPy has begun.
-    return (sum(per_example.tolist()) if n <= 64 else float(np.add.reduce(per_example, dtype=np.float64))) / n

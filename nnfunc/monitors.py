@@ -13,7 +13,8 @@ from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from nnfunc.checks import as_float, as_number, as_share, as_size, describe, problem
+from nnfunc.bounds import as_share
+from nnfunc.checks import as_float, as_number, as_size, describe, problem
 from nnfunc.params import sealed
 from nnfunc.types import AnyArray, Monitor, State
 

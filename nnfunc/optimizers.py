@@ -12,14 +12,13 @@ Formulas are written with p the parameter, g its gradient, lr the learning
 rate, and t the number of updates that this parameter has had, from 1.
 """
 
-import math
 from functools import partial
 from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.bounds import above_zero
-from nnfunc.checks import as_number, as_share
+from nnfunc.bounds import above_zero, as_share
+from nnfunc.checks import as_number
 from nnfunc.fixed import number
 from nnfunc.params import sealed
 from nnfunc.stepping import check_state, initial, stepped
@@ -259,8 +258,8 @@ def _adam(name: str, b1: SupportsFloat, b2: SupportsFloat, eps: SupportsFloat, d
     held = as_share(name, "b1", b1), as_share(name, "b2", b2), above_zero(name, "eps", eps)
     rule = partial(_adam_rule, *held, decay)
     fills = {"t": 0, "m": 0.0, "v": 0.0}
-    step = partial(stepped, name, fills, rule, decays=decay > 0)
-    return partial(initial, name, fills, numbers={"eps": held[2]}), step
+    begin = partial(initial, name, fills, numbers={"eps": held[2]})
+    return begin, partial(stepped, name, fills, rule, decays=decay > 0)
 
 
 def _adam_rule(
@@ -283,7 +282,7 @@ def _adam_rule(
     v: Array = slots["v"] * number(b2, dtype)
     v += scratch
     # lr mhat / (sqrt(vhat) + eps), both corrections drawn into eps and lr: two passes fewer
-    root = math.sqrt(1 - b2**t)
+    root = (1 - b2**t) ** 0.5
     change = np.sqrt(v, out=scratch)
     change += np.asarray(eps * root, dtype)
     np.divide(m, change, out=change)

@@ -11,10 +11,9 @@ from nnfunc.calibration import check_needs_no_key
 from nnfunc.checks import FLOAT64, as_inputs, as_real, as_targets, check_callable, describe, locked, owned, problem
 from nnfunc.fixed import keep_freed_memory
 from nnfunc.fusion import on_logits
-from nnfunc.losses import mean_of
 from nnfunc.params import checked_params, sealed
 from nnfunc.pieces import check_pair, checked_grads, checked_output, losses_of, missing_param
-from nnfunc.stacks import stack_value_and_grads
+from nnfunc.stacks import mean_of, stack_value_and_grads
 from nnfunc.types import Array, Key, Layer, LossFn, Params, Penalty, Pullback
 
 

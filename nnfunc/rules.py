@@ -1,6 +1,5 @@
 """Activations inside layers: a value function with its back rule, the library's own or a user's pair."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np

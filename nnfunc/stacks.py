@@ -26,7 +26,6 @@ from nnfunc.losses import (
     cross_entropy,
     huber,
     mae,
-    mean_of,
     mse,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
@@ -137,6 +136,18 @@ def stack_value_and_grads(
         return None
     grads = _backward(parts, params, found, d)
     return value, sealed({name: grads[name] for name in params})
+
+
+def mean_of(per_example: Array) -> float:
+    """Return the mean of per-example losses, added in float64.
+
+    Example:
+        >>> mean_of(np.array([1.0, 2.0], np.float32))
+        1.5
+    """
+    n = len(per_example)
+    # Up to some tens of numbers, Python is done before NumPy has begun.
+    return (sum(per_example.tolist()) if n <= 64 else float(np.add.reduce(per_example, dtype=np.float64))) / n
 
 
 def _targets(y: AnyArray, dtype: DType) -> AnyArray | None:

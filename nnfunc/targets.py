@@ -4,7 +4,8 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.checks import as_floats, as_real, as_share, problem
+from nnfunc.bounds import as_share
+from nnfunc.checks import as_floats, as_real, problem
 from nnfunc.types import AnyArray, Array
 
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
