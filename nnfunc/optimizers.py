@@ -21,8 +21,8 @@ from nnfunc.bounds import above_zero, as_share
 from nnfunc.checks import as_number
 from nnfunc.fixed import number
 from nnfunc.params import sealed
-from nnfunc.stepping import check_state, initial, stepped
-from nnfunc.types import AnyArray, Array, Optimizer, Params, State
+from nnfunc.stepping import Slots, check_state, initial, stepped
+from nnfunc.types import Array, Optimizer, Params, State
 from nnfunc.verbs import sgd_step
 
 
@@ -74,8 +74,8 @@ def momentum(beta: SupportsFloat = 0.9, nesterov: bool = False) -> Optimizer:
 
 
 def _momentum_rule(
-    beta: float, nesterov: bool, weight: bool, p: Array, g: Array, slots: dict[str, AnyArray], lr: float
-) -> tuple[Array, dict[str, AnyArray]]:
+    beta: float, nesterov: bool, weight: bool, p: Array, g: Array, slots: Slots, lr: float
+) -> tuple[Array, Slots]:
     v: Array = slots["velocity"] * beta
     v += g
     change: Array = (v * beta + g) * lr if nesterov else v * lr
@@ -122,20 +122,12 @@ def rmsprop(
 
 
 def _rmsprop_rule(
-    decay: float,
-    eps: float,
-    beta: float,
-    eps_in_sqrt: bool,
-    weight: bool,
-    p: Array,
-    g: Array,
-    slots: dict[str, AnyArray],
-    lr: float,
-) -> tuple[Array, dict[str, AnyArray]]:
+    decay: float, eps: float, beta: float, eps_in_sqrt: bool, weight: bool, p: Array, g: Array, slots: Slots, lr: float
+) -> tuple[Array, Slots]:
     s: Array = g * g
     s *= 1 - decay
     s += slots["mean_square"] * decay
-    new: dict[str, AnyArray] = {"mean_square": s}
+    new: Slots = {"mean_square": s}
     spread: Array = s.copy()
     if "mean" in slots:
         mean: Array = slots["mean"] * decay + g * (1 - decay)
@@ -150,9 +142,7 @@ def _rmsprop_rule(
     return np.subtract(p, change, out=change), new
 
 
-def adagrad(
-    initial_accumulator: SupportsFloat = 0.0, eps: SupportsFloat = 1e-10, *, eps_in_sqrt: bool = False
-) -> Optimizer:
+def adagrad(initial_accumulator: SupportsFloat = 0.0, eps: SupportsFloat = 1e-10, *, eps_in_sqrt: bool = False) -> Optimizer:
     """Return Adagrad: s = s + g^2, then p - lr g / (sqrt(s) + eps).
 
     Args:
@@ -174,15 +164,18 @@ def adagrad(
     Reference:
         Duchi, Hazan & Singer (2011), figure 1, diagonal case.
     """
-    first, small = as_number("adagrad", "initial_accumulator", initial_accumulator, least=0), above_zero("adagrad", "eps", eps)
+    first, small = (
+        as_number("adagrad", "initial_accumulator", initial_accumulator, least=0),
+        above_zero("adagrad", "eps", eps),
+    )
     fills, numbers = {"square_sum": first}, {"initial_accumulator": first, "eps": small}
     rule = partial(_adagrad_rule, small, eps_in_sqrt)
     return partial(initial, "adagrad", fills, numbers=numbers), partial(stepped, "adagrad", fills, rule)
 
 
 def _adagrad_rule(
-    eps: float, eps_in_sqrt: bool, weight: bool, p: Array, g: Array, slots: dict[str, AnyArray], lr: float
-) -> tuple[Array, dict[str, AnyArray]]:
+    eps: float, eps_in_sqrt: bool, weight: bool, p: Array, g: Array, slots: Slots, lr: float
+) -> tuple[Array, Slots]:
     s: Array = g * g
     s += slots["square_sum"]
     change = np.asarray(g / _root(s.copy(), eps, eps_in_sqrt) * lr)
@@ -263,16 +256,8 @@ def _adam(name: str, b1: SupportsFloat, b2: SupportsFloat, eps: SupportsFloat, d
 
 
 def _adam_rule(
-    b1: float,
-    b2: float,
-    eps: float,
-    weight_decay: float,
-    weight: bool,
-    p: Array,
-    g: Array,
-    slots: dict[str, AnyArray],
-    lr: float,
-) -> tuple[Array, dict[str, AnyArray]]:
+    b1: float, b2: float, eps: float, weight_decay: float, weight: bool, p: Array, g: Array, slots: Slots, lr: float
+) -> tuple[Array, Slots]:
     t, dtype = int(slots["t"]) + 1, p.dtype
     scratch: Array = g * number(1 - b1, dtype)
     m: Array = slots["m"] * number(b1, dtype)

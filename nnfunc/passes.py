@@ -105,6 +105,19 @@ def row_shares(function: str, weight: ArrayLike, n: int) -> Array:
         >>> row_shares("loss", [3, 1], 2)
         array([0.75, 0.25])
     """
+    weights = row_weights(function, weight, n)
+    weights /= weights.max()  # first, as the sum of large weights could overflow
+    weights /= weights.sum()
+    return weights
+
+
+def row_weights(function: str, weight: ArrayLike, n: int) -> Array:
+    """Return row weights as a new float64 array, if there is a sound one for each of n rows.
+
+    Example:
+        >>> row_weights("train", [3, 0], 2)
+        array([3., 0.])
+    """
     weights = as_real(function, "weight", weight).astype(np.float64)
     if weights.shape != (n,):
         raise ValueError(problem(function, "weight", f"have shape ({n},), one weight per row", weights.shape))
@@ -112,8 +125,6 @@ def row_shares(function: str, weight: ArrayLike, n: int) -> Array:
     if not (least >= 0 and 0 < most < math.inf):
         got = f"weights from {least:g} to {most:g}"
         raise ValueError(problem(function, "weight", "be finite, at least 0 and not all 0", got))
-    weights /= most  # first, as the sum of large weights could overflow
-    weights /= weights.sum()
     return weights
 
 

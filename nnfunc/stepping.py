@@ -80,11 +80,9 @@ def stepped(
     rate = as_number(function, "lr", lr, least=0)
     params, dtype = checked_params(function, params)
     grads, _ = checked_params(function, grads, "grads")
-    if not hasattr(state, "keys"):
-        check_state(function, fills, state, params)
+    stored = check_state(function, fills, state, params)
     if not grads.keys() <= params.keys():
         raise ValueError(unknown_name(function, "grads", grads, params))
-    stored = _stored_names(function, tuple(fills), tuple(state), tuple(params))
     alike: dict[object, list[str]] = {}
     for name, gradient in grads.items():
         array = params[name]
@@ -133,8 +131,10 @@ def _parted(array: AnyArray, shapes: list[tuple[int, ...]]) -> list[AnyArray]:
     return parts
 
 
-def check_state(function: str, fills: Mapping[str, float], state: State, params: Params) -> None:
-    """Raise unless every name in the state is a slot of this optimiser for one of these params.
+def check_state(
+    function: str, fills: Mapping[str, float], state: State, params: Params
+) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of each parameter's slots, unless the state holds what is no slot of this optimiser.
 
     Example:
         >>> check_state("sgd", {}, {"m/W": np.zeros(1)}, {"W": np.zeros(1)})
@@ -144,7 +144,7 @@ def check_state(function: str, fills: Mapping[str, float], state: State, params:
     """
     if not hasattr(state, "keys"):
         raise TypeError(problem(function, "state", "be a mapping that the optimiser's init made", describe(state)))
-    _stored_names(function, tuple(fills), tuple(state), tuple(params))
+    return _stored_names(function, tuple(fills), tuple(state), tuple(params))
 
 
 @lru_cache(maxsize=256)

@@ -5,8 +5,9 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import as_inputs, as_real, as_targets, locked, problem
+from nnfunc.checks import as_inputs, as_targets, locked, problem
 from nnfunc.params import checked_params
+from nnfunc.passes import row_weights
 from nnfunc.run_state import is_run_state, section
 from nnfunc.types import AnyArray, Array, Params, Rows, State
 
@@ -30,12 +31,7 @@ def training_rows(
         raise ValueError(problem(function, "y", f"have one target for each of the {len(inputs)} rows of x", targets))
     if weight is None:
         return {"x": inputs, "y": targets, "weight": None}, held
-    weights = as_real(function, "weight", weight).astype(np.float64)
-    if weights.shape != (len(inputs),):
-        raise ValueError(problem(function, "weight", f"have shape ({len(inputs)},), one weight per row", weights.shape))
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-        got = f"weights from {weights.min():g} to {weights.max():g}"
-        raise ValueError(problem(function, "weight", "be finite, at least 0 and not all 0", got))
+    weights = row_weights(function, weight, len(inputs))
     kept = weights > 0
     return {"x": inputs[kept], "y": targets[kept], "weight": weights[kept]}, held
 
