@@ -56,8 +56,15 @@ def relu_in_place(z: Array) -> Array:
     return z
 
 
-def _relu_back(dy: Array, z: Array, y: Array) -> Array:
-    return dy * (np.sign(y) if y.size < _FEW else y > 0)  # equal, and each the faster on its side
+def relu_back(dy: Array, z: Array, y: Array, out: Array | None = None) -> Array:
+    """Return the gradient through `relu`; in the memory of `out`, which may be that of `dy`.
+
+    Example:
+        >>> relu_back(np.array([[1.0, 2.0]]), np.array([[-1.0, 3.0]]), np.array([[0.0, 3.0]]))
+        array([[0., 2.]])
+    """
+    slope = np.sign(y) if y.size < _FEW else y > 0  # equal, and each the faster on its side
+    return np.multiply(dy, slope, out=out)
 
 
 def leaky_relu(z: Array, negative_slope: float = 0.01) -> Array:
@@ -274,7 +281,7 @@ def _below_max(function: str, z: Array) -> Array:
 
 
 BACK_RULES: dict[Callable[..., Array], Callable[..., Array]] = {
-    relu: _relu_back,
+    relu: relu_back,
     leaky_relu: _leaky_relu_back,
     elu: _elu_back,
     sigmoid: _sigmoid_back,

@@ -6,7 +6,6 @@ import numpy as np
 
 from nnfunc.types import Array, DType, Rows
 
-
 # Longer arrays take so long to compute with that making them does not show.
 _LONG = 1 << 14
 

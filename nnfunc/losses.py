@@ -131,7 +131,8 @@ def softmax_cross_entropy(
     """
     z, classes, soft = class_targets("softmax_cross_entropy", outputs, targets, label_smoothing)
     n, k = z.shape
-    below = np.subtract(z, np.maximum.reduce(z, axis=1, keepdims=True), order="C")
+    # Class by class, as a maximum along short rows takes five times as long.
+    below = np.subtract(z, np.maximum.reduce(z.T.copy(), axis=0)[:, None], order="C")
     powers = np.exp(below)
     total: Array = powers.dot(ones(k, z.dtype))
     powers /= total[:, None]

@@ -93,7 +93,7 @@ def checked_params(function: str, params: Params, argument: str = "params") -> t
         for array in params.values():
             if type(array) is not np.ndarray or array.flags.writeable:
                 break
-            if array.dtype is not dtype:
+            if dtype is None or array.dtype != dtype:
                 if dtype is not None or array.dtype not in (FLOAT32, FLOAT64):
                     break
                 dtype = array.dtype

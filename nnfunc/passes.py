@@ -128,6 +128,7 @@ def row_weights(function: str, weight: ArrayLike, n: int) -> Array:
     return weights
 
 
+@np.errstate(all="ignore")
 def value_and_grads_pass(
     function: str,
     net: Layer,
@@ -148,20 +149,19 @@ def value_and_grads_pass(
         1.0
     """
     keep_freed_memory()
-    with np.errstate(all="ignore"):
-        found = stack_value_and_grads(function, net, loss_fn, params, x, y, key) if weight is None else None
-        if found is None:
-            found = _layer_by_layer(function, net, loss_fn, params, x, y, weight, key)
-        if penalty is None:
-            return found
-        (value, grads), (held, _) = found, checked_params(function, params)
-        penalty_value, penalty_grads = penalty_pass(function, penalty, held)
-        both: dict[str, Array] = {}
-        for name in held:
-            parts = [g[name] for g in (grads, penalty_grads) if name in g]
-            if parts:
-                both[name] = parts[0] if len(parts) == 1 else np.asarray(parts[0] + parts[1])
-        return value + penalty_value, sealed(both)
+    found = stack_value_and_grads(function, net, loss_fn, params, x, y, key) if weight is None else None
+    if found is None:
+        found = _layer_by_layer(function, net, loss_fn, params, x, y, weight, key)
+    if penalty is None:
+        return found
+    (value, grads), (held, _) = found, checked_params(function, params)
+    penalty_value, penalty_grads = penalty_pass(function, penalty, held)
+    both: dict[str, Array] = {}
+    for name in held:
+        parts = [g[name] for g in (grads, penalty_grads) if name in g]
+        if parts:
+            both[name] = parts[0] if len(parts) == 1 else np.asarray(parts[0] + parts[1])
+    return value + penalty_value, sealed(both)
 
 
 def _layer_by_layer(

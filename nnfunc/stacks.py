@@ -9,18 +9,20 @@ are declined here, and the layers' own passes say what is wrong with them.
 
 import math
 from functools import partial
+from types import MappingProxyType
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.activations import BACK_RULES, BackRule, relu, relu_in_place
+from nnfunc.activations import BACK_RULES, BackRule, relu, relu_back, relu_in_place
 from nnfunc.checks import FLOAT32, FLOAT64, locked
 from nnfunc.combinators import chain_parts
+from nnfunc.fixed import number, ones
 from nnfunc.fusion import on_logits
 from nnfunc.keys import key_path
-from nnfunc.layers import column_sums, dense_forward, product
+from nnfunc.layers import dense_forward, product
 from nnfunc.losses import (
     binary_cross_entropy,
     cross_entropy,
@@ -30,10 +32,9 @@ from nnfunc.losses import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
-from nnfunc.params import sealed
 from nnfunc.pieces import losses_of
 from nnfunc.rules import base_function
-from nnfunc.types import AnyArray, Array, DType, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params
+from nnfunc.types import Array, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params
 from nnfunc.walk import joined
 
 Rule: TypeAlias = tuple[ElementwiseFn, BackRule]
@@ -42,10 +43,14 @@ Part: TypeAlias = tuple[str, str, tuple[int, int], tuple[int], Rule | None]
 """Names of W and b, their shapes, and the activation if there is one."""
 
 # What these are given they do not change, and what they give is new: nothing to lock, check or copy.
-_LOSSES = {mse, mae, huber, softmax_cross_entropy, cross_entropy, sigmoid_cross_entropy, binary_cross_entropy}
+# They stand here without their own np.errstate, as the verbs have set theirs.
+_LOSSES: dict[LossFn, LossFn] = {
+    loss_fn: getattr(loss_fn, "__wrapped__", loss_fn)
+    for loss_fn in (mse, mae, huber, softmax_cross_entropy, cross_entropy, sigmoid_cross_entropy, binary_cross_entropy)
+}
 
-Pass: TypeAlias = tuple[list[Array], list[Array], Array]
-"""Each layer's input and pre-activation, and the outputs of the last."""
+Passed: TypeAlias = tuple[Part, Array, Array, Array, Array]
+"""A part, its W, and what went through it: input, pre-activation, output."""
 
 
 # What was found of a network stays as long as the network does.
@@ -94,10 +99,10 @@ def stack_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None) -> 
         True
     """
     try:
-        found = None if key is not None else _forward(dense_stack(net), params, x)
-    except (TypeError, ValueError):  # a net that cannot be hashed or is no pair, params that are no mapping
+        passed = None if key is not None else _forward(dense_stack(net), params, x)
+    except (AttributeError, TypeError, ValueError):  # params that are no mapping, a net that is no pair
         return None
-    return None if found is None else found[2]
+    return None if passed is None else passed[-1][-1]
 
 
 def stack_value_and_grads(
@@ -114,28 +119,25 @@ def stack_value_and_grads(
     """
     try:
         net, loss_fn = on_logits(net, loss_fn)
-        parts = dense_stack(net)
-        found = _forward(parts, params, x)
-    except (TypeError, ValueError):
+        passed = _forward(dense_stack(net), params, x)
+    except (AttributeError, TypeError, ValueError):
         return None
-    if found is None or type(y) is not np.ndarray or y.ndim == 0 or len(y) != len(found[2]):
+    if passed is None or type(y) is not np.ndarray or y.ndim == 0 or len(y) != len(passed[-1][-1]):
         return None
     if key is not None:
         key_path("split", key)
-    outputs, targets = found[2], _targets(y, found[2].dtype)
-    if targets is None:
+    outputs: Array = passed[-1][-1]
+    if y.dtype != outputs.dtype and y.dtype.kind not in "iu":
         return None
-    if base_function(loss_fn) in _LOSSES:
-        per_example, d = loss_fn(outputs, targets)
-        d /= len(outputs)
+    own_loss = _LOSSES.get(loss_fn)
+    if own_loss is not None:
+        per_example, d = own_loss(outputs, y)
     else:
-        per_example, d = losses_of(function, loss_fn, locked(outputs), locked(targets))
-        d = d / len(outputs)
+        per_example, d = losses_of(function, loss_fn, locked(outputs), locked(y))
     value = mean_of(per_example)
     if not math.isfinite(value):
         return None
-    grads = _backward(parts, params, found, d)
-    return value, sealed({name: grads[name] for name in params})
+    return value, _backward(passed, params, d / number(len(outputs), outputs.dtype))
 
 
 def mean_of(per_example: Array) -> float:
@@ -150,44 +152,39 @@ def mean_of(per_example: Array) -> float:
     return (sum(per_example.tolist()) if n <= 64 else float(np.add.reduce(per_example, dtype=np.float64))) / n
 
 
-def _targets(y: AnyArray, dtype: DType) -> AnyArray | None:
-    return y if y.dtype is dtype or y.dtype.kind in "iu" else None
-
-
-def _forward(parts: tuple[Part, ...], params: Params, x: ArrayLike) -> Pass | None:
+def _forward(parts: tuple[Part, ...], params: Params, x: ArrayLike) -> list[Passed] | None:
     if not parts or type(x) is not np.ndarray or x.ndim != 2 or len(x) == 0 or len(params) != 2 * len(parts):
         return None
     dtype = x.dtype
-    if x.shape[1] != parts[0][2][0] or not (dtype is FLOAT32 or dtype is FLOAT64):
+    if x.shape[1] != parts[0][2][0] or dtype not in (FLOAT32, FLOAT64):
         return None
-    inputs: list[Array] = []
-    pre: list[Array] = []
-    h: Array = x
-    for W_name, b_name, W_shape, b_shape, rule in parts:
-        if W_name not in params or b_name not in params:
+    passed: list[Passed] = []
+    y: Array = x
+    for part in parts:
+        W_name, b_name, W_shape, b_shape, rule = part
+        W, b = params.get(W_name), params.get(b_name)
+        if type(W) is not np.ndarray or W.shape != W_shape or W.dtype != dtype:
             return None
-        W, b = params[W_name], params[b_name]
-        if type(W) is not np.ndarray or W.shape != W_shape or W.dtype is not dtype:
+        if type(b) is not np.ndarray or b.shape != b_shape or b.dtype != dtype:
             return None
-        if type(b) is not np.ndarray or b.shape != b_shape or b.dtype is not dtype:
-            return None
-        inputs.append(h)
-        z = product(h, W)
+        h, z = y, product(y, W)
         z += b
-        pre.append(z)
-        h = z if rule is None else relu_in_place(z) if rule[0] is relu else rule[0](z)
-    return inputs, pre, h
+        y = z if rule is None else relu_in_place(z) if rule[0] is relu else rule[0](z)
+        passed.append((part, W, h, z, y))
+    return passed
 
 
-def _backward(parts: tuple[Part, ...], params: Params, found: Pass, dy: Array) -> dict[str, Array]:
-    inputs, pre, y = found
-    grads: dict[str, Array] = {}
-    for i in range(len(parts) - 1, -1, -1):
-        W_name, b_name, _, _, rule = parts[i]
-        dz = dy if rule is None else rule[1](dy, pre[i], y)
-        y = inputs[i]
-        grads[W_name] = product(y.T, dz)
-        grads[b_name] = column_sums(dz)
+def _backward(passed: list[Passed], params: Params, dy: Array) -> Params:
+    grads = dict(params)  # for the order of the names; every array is replaced
+    ones_of_rows = ones(len(dy), dy.dtype)
+    for i in range(len(passed) - 1, -1, -1):
+        (W_name, b_name, _, _, rule), W, h, z, y = passed[i]
+        if rule is not None:
+            dy = relu_back(dy, z, y, dy) if rule[0] is relu else rule[1](dy, z, y)
+        grads[W_name] = dW = product(h.T, dy)
+        grads[b_name] = db = ones_of_rows.dot(dy)
+        dW.setflags(write=False)
+        db.setflags(write=False)
         if i:  # nobody asks for the first layer's
-            dy = product(dz, params[W_name].T)
-    return grads
+            dy = product(dy, W.T)
+    return MappingProxyType(grads)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import accumulate
 from types import MappingProxyType
 from typing import SupportsFloat, TypeAlias
 
@@ -14,12 +15,17 @@ from nnfunc.checks import as_number, describe, lasting, problem
 from nnfunc.params import checked_params, sealed
 from nnfunc.passes import unknown_name
 from nnfunc.penalties import is_weight
-from nnfunc.types import AnyArray, Array, Params, State
+from nnfunc.types import AnyArray, Array, DType, Params, State
 
 Slots: TypeAlias = dict[str, AnyArray]
 
 Rule: TypeAlias = Callable[[bool, Array, Array, Slots, float], tuple[Array, Slots]]
 """``rule(weight, p, g, slots, lr) -> (p, slots)``: an update, element by element, in new arrays."""
+
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
+Stored: TypeAlias = tuple[tuple[str, bool], ...]
+"""The full names of a parameter's slots, each with whether it is a count."""
 
 _COUNT = np.asarray(0).dtype
 
@@ -79,64 +85,82 @@ def stepped(
     """
     rate = as_number(function, "lr", lr, least=0)
     params, dtype = checked_params(function, params)
-    grads, _ = checked_params(function, grads, "grads")
+    grads, grads_dtype = checked_params(function, grads, "grads")
     stored = check_state(function, fills, state, params)
-    if not grads.keys() <= params.keys():
-        raise ValueError(unknown_name(function, "grads", grads, params))
     alike: dict[object, list[str]] = {}
     for name, gradient in grads.items():
-        array = params[name]
+        array = params.get(name)
+        if array is None:
+            raise ValueError(unknown_name(function, "grads", grads, params))
         if gradient.shape != array.shape:
             raise ValueError(problem(function, f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))
-        counts = _check_slots(function, fills, stored[name], state, array)
-        kind = (counts, decays and is_weight(name, array))
-        alike.setdefault(kind if array.size <= _SMALL else name, []).append(name)
-    whole = len(grads) == len(params)
-    new_params = dict(params) if whole else {name: lasting(array) for name, array in params.items()}
-    new_state = dict(state) if whole else {name: lasting(array) for name, array in state.items()}
+        counts = _checked_slots(function, stored[name], state, array)
+        kind = (counts, decays and is_weight(name, array)) if array.size <= _SMALL else name
+        if kind in alike:
+            alike[kind].append(name)
+        else:
+            alike[kind] = [name]
+    numbers = [slot for slot, fill in fills.items() if type(fill) is not int]
+    new_params: dict[str, AnyArray] = {}
+    new_state: dict[str, AnyArray] = {}
     with np.errstate(all="ignore"):
-        for names in alike.values():
-            p = _joined([params[name] for name in names])
-            g = _joined([grads[name] for name in names])
-            own = {slot: _joined([state[stored[n][i]] for n in names], fills[slot]) for i, slot in enumerate(fills)}
-            weight = decays and is_weight(names[0], params[names[0]])
-            stepped_p, changed = rule(weight, p, g if g.dtype is dtype else g.astype(dtype), own, rate)
-            shapes = [params[name].shape for name in names]
+        if grads_dtype != dtype:
+            grads = {name: gradient.astype(dtype) for name, gradient in grads.items()}
+        for names in map(tuple, alike.values()):
+            full = {slot: _full_names(slot, names) for slot in fills}
+            rows = [[params[name] for name in names], [grads[name] for name in names]]
+            rows += [[state[name] for name in full[slot]] for slot in numbers]
+            p, g, *own = _joined(rows)
+            slots = dict(zip(numbers, own, strict=True))
+            for slot in fills.keys() - slots.keys():
+                slots[slot] = state[full[slot][0]]  # a count, which all of these share
+            weight = decays and is_weight(names[0], rows[0][0])
+            p, changed = rule(weight, p, g, slots, rate)
+            shapes = tuple([array.shape for array in rows[0]])
             _check_squares(function, names, shapes, g, changed)
-            new_params.update(zip(names, _parted(stepped_p, shapes), strict=True))
-            for i, slot in enumerate(fills):
-                new_state.update(zip([stored[n][i] for n in names], _parted(changed[slot], shapes), strict=True))
-    return MappingProxyType(new_params), MappingProxyType(new_state)
+            new_params.update(zip(names, _parted(p, shapes), strict=True))
+            for slot, array in changed.items():
+                new_state.update(zip(full[slot], _parted(array, shapes), strict=True))
+    return _completed(params, new_params), _completed(state, new_state)
 
 
-def _joined(arrays: list[AnyArray], fill: float = 0.0) -> AnyArray:
-    """Return small arrays end to end, so that one call steps them all; or the only one, or a count that all share."""
-    alone = len(arrays) == 1 and arrays[0].ndim > 0  # arithmetic on an array without axes gives no array
-    return arrays[0] if alone or type(fill) is int else np.concatenate(arrays, axis=None)
+def _completed(old: Mapping[str, AnyArray], new: dict[str, AnyArray]) -> Mapping[str, AnyArray]:
+    """Return the new arrays, and the old where there is none, in the order of the old."""
+    if len(new) == len(old):
+        return MappingProxyType({name: new[name] for name in old})
+    return MappingProxyType({name: new[name] if name in new else lasting(array) for name, array in old.items()})
 
 
-def _parted(array: AnyArray, shapes: list[tuple[int, ...]]) -> list[AnyArray]:
+def _joined(rows: list[list[AnyArray]]) -> list[AnyArray]:
+    """Return each row's small arrays end to end, so that one call steps them all, or its only one."""
+    if len(rows[0]) == 1 and rows[0][0].ndim > 0:  # arithmetic on an array without axes gives no array
+        return [row[0] for row in rows]
+    return list(np.concatenate([array for row in rows for array in row], axis=None).reshape(len(rows), -1))
+
+
+def _parted(array: AnyArray, shapes: Shapes) -> list[AnyArray]:
     """Undo `_joined`: views of one array, which is locked first."""
     array.setflags(write=False)
     if array.ndim == 0:  # a count
         return [array] * len(shapes)
     if len(shapes) == 1:
         return [array.reshape(shapes[0])]
-    parts: list[AnyArray] = []
-    start = 0
-    for shape in shapes:
-        end = start + math.prod(shape)
-        parts.append(array[start:end].reshape(shape))
-        start = end
-    return parts
+    return [array[cut].reshape(shape) for cut, shape in _cuts(shapes)]
 
 
-def check_state(
-    function: str, fills: Mapping[str, float], state: State, params: Params
-) -> Mapping[str, tuple[str, ...]]:
+@lru_cache(maxsize=64)
+def _cuts(shapes: Shapes) -> list[tuple[slice, tuple[int, ...]]]:
+    """Return where arrays of these shapes, put end to end, stand."""
+    ends = list(accumulate(math.prod(shape) for shape in shapes))
+    return [(slice(start, end), shape) for start, end, shape in zip([0, *ends], ends, shapes, strict=False)]
+
+
+def check_state(function: str, fills: Mapping[str, float], state: State, params: Params) -> Mapping[str, Stored]:
     """Return the names of each parameter's slots, unless the state holds what is no slot of this optimiser.
 
     Example:
+        >>> check_state("adam", {"t": 0, "m": 0.0}, {}, {"W": np.zeros(1)})
+        {'W': (('t/W', True), ('m/W', False))}
         >>> check_state("sgd", {}, {"m/W": np.zeros(1)}, {"W": np.zeros(1)})
         Traceback (most recent call last):
         ...
@@ -144,38 +168,36 @@ def check_state(
     """
     if not hasattr(state, "keys"):
         raise TypeError(problem(function, "state", "be a mapping that the optimiser's init made", describe(state)))
-    return _stored_names(function, tuple(fills), tuple(state), tuple(params))
+    slots = tuple([(slot, type(fill) is int) for slot, fill in fills.items()])
+    return _stored_names(function, slots, tuple(state), tuple(params))
 
 
 @lru_cache(maxsize=256)
-def _stored_names(
-    function: str, slots: tuple[str, ...], state: tuple[str, ...], params: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
+def _full_names(slot: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{slot}/{name}" for name in names)
+
+
+@lru_cache(maxsize=256)
+def _stored_names(function: str, slots: Stored, state: tuple[str, ...], params: tuple[str, ...]) -> dict[str, Stored]:
     """Return the names under which a state holds each parameter's slots; it may hold nothing else."""
-    stored = {name: tuple(f"{slot}/{name}" for slot in slots) for name in params}
-    known = {full for names in stored.values() for full in names}
+    stored = {name: tuple((f"{slot}/{name}", is_count) for slot, is_count in slots) for name in params}
+    known = {full for names in stored.values() for full, _ in names}
     for name in state:
         if name not in known:
-            own = f"hold only {', '.join(slots)} of each parameter of these"
+            own = f"hold only {', '.join(slot for slot, _ in slots)} of each parameter of these"
             constraint = own if slots else f"be empty, as {function} remembers nothing"
             raise ValueError(problem(function, "state", constraint, repr(name)))
     return stored
 
 
-def _check_slots(
-    function: str, fills: Mapping[str, float], stored: tuple[str, ...], state: State, array: Array
-) -> tuple[int, ...]:
+def _checked_slots(function: str, stored: Stored, state: State, array: Array) -> tuple[int, ...]:
     """Return the counts in one parameter's slots, all of which must be there in the right form."""
     counts: tuple[int, ...] = ()
-    for full, fill in zip(stored, fills.values(), strict=True):
-        if full not in state:
-            raise ValueError(problem(function, "state", f"hold {full!r} (it is of another network)", list(state)))
-        held, is_count = state[full], type(fill) is int
+    for full, is_count in stored:
+        held = state.get(full)
         shape, dtype = ((), _COUNT) if is_count else (array.shape, array.dtype)
-        if not isinstance(held, np.ndarray) or held.shape != shape:
-            raise ValueError(problem(function, f"state[{full!r}]", f"have shape {shape}", describe(held)))
-        if held.dtype != dtype:
-            raise TypeError(problem(function, f"state[{full!r}]", f"be {dtype}", held))
+        if not isinstance(held, np.ndarray) or held.shape != shape or held.dtype != dtype:
+            raise _slot_problem(function, full, state, shape, dtype)
         if is_count:
             counts += (int(held),)
             if counts[-1] < 0:
@@ -183,9 +205,16 @@ def _check_slots(
     return counts
 
 
-def _check_squares(
-    function: str, names: list[str], shapes: list[tuple[int, ...]], gradient: Array, changed: Slots
-) -> None:
+def _slot_problem(function: str, full: str, state: State, shape: tuple[int, ...], dtype: DType) -> Exception:
+    if full not in state:
+        return ValueError(problem(function, "state", f"hold {full!r} (it is of another network)", list(state)))
+    held = state[full]
+    if not isinstance(held, np.ndarray) or held.shape != shape:
+        return ValueError(problem(function, f"state[{full!r}]", f"have shape {shape}", describe(held)))
+    return TypeError(problem(function, f"state[{full!r}]", f"be {dtype}", held))
+
+
+def _check_squares(function: str, names: tuple[str, ...], shapes: Shapes, gradient: Array, changed: Slots) -> None:
     """Raise FloatingPointError if a slot of squares is not finite, because a gradient, or its square, is not."""
     for slot in _SQUARES:
         # A product overflows before its factors do, so the exact test is left for then.

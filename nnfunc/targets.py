@@ -127,6 +127,10 @@ def check_unit_interval(function: str, argument: str, a: Array, constraint: str)
         ...
         ValueError: loss: targets must lie in [0, 1], got 2.0
     """
+    if a.size <= 64:  # Python is done before NumPy has begun
+        values = a.ravel().tolist()
+        if min(values) >= 0 and max(values) <= 1:
+            return
     # A NaN is no error here: it makes the loss NaN, and `loss` says where it came from.
     low, high = np.minimum.reduce(a, axis=None), np.maximum.reduce(a, axis=None)
     if low < 0 or high > 1 + 1e-6:

@@ -13,16 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc.checks import as_dtype, as_inputs, as_number, as_real, lasting, locked, owned, problem
-from nnfunc.params import checked_params, freeze, sealed
-from nnfunc.passes import (
-    loss_pass,
-    penalty_pass,
-    prepared,
-    run,
-    sealed_grads,
-    unknown_name,
-    value_and_grads_pass,
-)
+from nnfunc.descent import descended, descended_of_any_kind
+from nnfunc.params import freeze
+from nnfunc.passes import loss_pass, penalty_pass, prepared, run, sealed_grads, value_and_grads_pass
 from nnfunc.pieces import check_layer, checked_dx, checked_grads
 from nnfunc.stacks import stack_outputs
 from nnfunc.types import Array, InputGradient, Key, Layer, LossFn, Params, Penalty
@@ -252,21 +245,6 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
         >>> sgd_step(params, {"W": np.array([1.0, -1.0])}, lr=0.5)["W"]
         array([0.5, 2.5])
     """
-    number = as_number("sgd_step", "lr", lr, least=0)
-    params, dtype = checked_params("sgd_step", params)
-    grads, _ = checked_params("sgd_step", grads, "grads")
-    stepped: dict[str, Array] = {}
-    with np.errstate(all="ignore"):
-        rate = np.asarray(number, dtype)  # of few values, NumPy computes with it in half the time of a float
-        for name, array in params.items():
-            gradient = grads.get(name)
-            if gradient is None:
-                stepped[name] = lasting(array)
-                continue
-            if gradient.shape != array.shape:
-                raise ValueError(problem("sgd_step", f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))
-            change = np.asarray(gradient * (rate if gradient.dtype is dtype else number), dtype)
-            stepped[name] = np.subtract(array, change, out=change)
-    if not grads.keys() <= params.keys():
-        raise ValueError(unknown_name("sgd_step", "grads", grads, params))
-    return sealed(stepped)
+    rate = as_number("sgd_step", "lr", lr, least=0)
+    stepped = descended(params, grads, rate)
+    return descended_of_any_kind(params, grads, rate) if stepped is None else stepped

@@ -144,6 +144,9 @@ def test_the_silent_nan_is_caught_named_and_cured(capsys: pytest.CaptureFixture[
     assert cured < 0.5 * without
 
 
+MAKERS = (by_nnfunc.training, by_numpy.bare)
+
+
 @pytest.mark.parametrize("row", ["xor", "tiny"])
 def test_the_benchmark_measures_the_same_arithmetic(row: str) -> None:
     losses = []
@@ -151,6 +154,14 @@ def test_the_benchmark_measures_the_same_arithmetic(row: str) -> None:
         step, _ = make(*ROWS[row], "sgd")
         losses.append([step() for _ in range(5)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][4] < losses[0][0]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("row", ["xor", "tiny", "seed"])
+def test_the_bare_numpy_calls_that_bound_a_step_take_the_same_steps(row: str, optimizer: str) -> None:
+    losses = [[step() for _ in range(5)] for step, _ in (make(*ROWS[row], optimizer) for make in MAKERS)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     assert losses[0][4] < losses[0][0]
 
 

@@ -13,6 +13,7 @@ from benchmarks.workload import ROWS, SERVED, peak_megabytes, timed
 # Columns of training and inference: a module, its functions for either.
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "floor": ("numpy", "floor", "inference_floor"),
+    "bare": ("numpy", "bare", ""),
     "plain": ("numpy", "plain", ""),
     "nnfunc": ("nnfunc", "training", "inference"),
     "torch": ("torch", "training", "inference"),
@@ -81,6 +82,12 @@ def memory(library: str, row: str) -> dict[str, float]:
     return {"megabytes": peak_megabytes() - before}
 
 
+def probe() -> dict[str, float]:
+    """Return the microseconds of the products of a middling step, which tell how fast the machine is at the moment."""
+    step, _ = module("numpy").floor(*ROWS["mnist128"], "sgd")
+    return {"us": timed(step, seconds=0.02)}
+
+
 def growth(column: str) -> dict[str, list[float]]:
     """Return microseconds per step as batch, width and depth double."""
     library, function, _ = COLUMNS[column]
@@ -93,11 +100,13 @@ def growth(column: str) -> dict[str, list[float]]:
     return {name: [timed(make(sizes, n, "sgd")[0]) for sizes, n in each] for name, each in series.items()}
 
 
-def main(section: str, name: str, argument: str = "") -> None:
+def main(section: str, name: str = "", argument: str = "") -> None:
     """Measure and print."""
     if section == "store":
         module(name).store([784, 256, 128, 10], Path(argument))
         found: object = {}
+    elif section == "probe":
+        found = probe()
     elif section in ("sgd", "adam"):
         found = training(name, section)
     elif section == "inference":
