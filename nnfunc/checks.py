@@ -268,21 +268,21 @@ def owned(array: Array) -> Array:
 
 
 def lasting(array: AnyArray) -> AnyArray:
-    """Return the array itself if it can never change, else a copy.
+    """Return the array itself if it can never change, else a locked copy.
 
     Example:
         >>> a = np.zeros(2)
-        >>> lasting(a) is a
-        False
+        >>> lasting(a) is a, lasting(a).flags.writeable
+        (False, False)
         >>> a.setflags(write=False)
         >>> lasting(a) is a, lasting(a[:1]).base is a
         (True, True)
     """
     flags = array.flags
-    if flags.writeable:
-        return array.copy()
-    if flags.owndata:
-        return array
-    base = array.base
-    whole = type(base) is np.ndarray and base.flags.owndata and not base.flags.writeable
-    return array if whole else array.copy()
+    if not flags.writeable:
+        base = array.base
+        if flags.owndata or (type(base) is np.ndarray and base.flags.owndata and not base.flags.writeable):
+            return array
+    copy = array.copy()
+    copy.setflags(write=False)
+    return copy

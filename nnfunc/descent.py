@@ -5,7 +5,7 @@ from types import MappingProxyType
 import numpy as np
 
 from nnfunc.checks import FLOAT32, FLOAT64, lasting, problem
-from nnfunc.params import checked_params, sealed
+from nnfunc.params import ORDINARY, checked_params, sealed
 from nnfunc.passes import unknown_name
 from nnfunc.types import Array, DType, Params
 
@@ -24,7 +24,7 @@ def descended(params: Params, grads: Params, rate: float) -> Params | None:
     dtype: DType | None = None
     try:
         "".join(params)  # the fastest way to meet a name that is no string
-        if len(params) != len(grads):
+        if len(params) != len(grads) or type(params) not in ORDINARY or type(grads) not in ORDINARY:
             return None
         for name, array in params.items():
             gradient = grads.get(name)
@@ -41,7 +41,7 @@ def descended(params: Params, grads: Params, rate: float) -> Params | None:
             np.subtract(array, change, out=change)
             change.setflags(write=False)
             stepped[name] = change
-    except (AttributeError, TypeError):
+    except TypeError:
         return None
     return MappingProxyType(stepped)
 
@@ -61,8 +61,8 @@ def descended_of_any_kind(params: Params, grads: Params, rate: float) -> Params:
         if gradient.shape != params[name].shape:
             constraint = f"have shape {params[name].shape}"
             raise ValueError(problem("sgd_step", f"grads[{name!r}]", constraint, gradient.shape))
-    lr = np.asarray(rate, dtype)
     with np.errstate(all="ignore"):
+        lr = np.asarray(rate, dtype)
         return sealed(
             {
                 name: np.asarray(array - grads[name].astype(dtype) * lr, dtype) if name in grads else lasting(array)

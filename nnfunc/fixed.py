@@ -18,7 +18,7 @@ def number(value: float, dtype: DType) -> Array:
         >>> number(1, np.dtype(np.float32))
         array(1., dtype=float32)
     """
-    return _locked(np.asarray(value, dtype))
+    return _locked(np.asarray(value + 0.0, dtype))  # -0.0 is found under 0.0, and must not stay for it
 
 
 def ones(n: int, dtype: DType) -> Array:

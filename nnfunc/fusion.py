@@ -12,6 +12,7 @@ from nnfunc.activations import sigmoid, softmax
 from nnfunc.combinators import chain_parts, with_forwards
 from nnfunc.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.losses import binary_cross_entropy, cross_entropy, sigmoid_cross_entropy, softmax_cross_entropy
+from nnfunc.rules import looked_up
 from nnfunc.types import ElementwiseFn, Layer, LossFn
 
 _LOGITS_FORM: dict[object, tuple[ElementwiseFn, LossFn]] = {
@@ -32,7 +33,7 @@ def on_logits(net: Layer, loss_fn: LossFn) -> tuple[Layer, LossFn]:
         True
     """
     options = loss_fn if isinstance(loss_fn, partial) else None
-    known = _LOGITS_FORM.get(loss_fn if options is None else options.func)
+    known = looked_up(_LOGITS_FORM, loss_fn if options is None else options.func)
     if known is None:
         return net, loss_fn
     final, logits_loss = known

@@ -88,7 +88,7 @@ def dense(
             check_callable("dense", name, initializer, "(key, shape, dtype) -> array")
     rule = None if activation is None else with_back_rule("dense", activation)
     if w_init is None:
-        relu_like = base_function(activation) in RELU_FAMILY
+        relu_like = not isinstance(activation, tuple) and base_function(activation) in RELU_FAMILY
         w_init = initializers.he_normal if relu_like else initializers.glorot_uniform
     init = partial(_dense_init, rows, columns, w_init, b_init)
     return init, partial(dense_forward, rows, columns, rule)

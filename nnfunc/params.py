@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike
 from nnfunc.checks import FLOAT32, FLOAT64, as_real, describe, locked, problem
 from nnfunc.types import AnyArray, Array, DType, Params
 
+# Mappings of which it is known what get and len and items do.
+ORDINARY = (MappingProxyType, dict)
+
 
 def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
     """Return an immutable copy of a mapping of names to arrays, in the same order.

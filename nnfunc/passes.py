@@ -11,6 +11,7 @@ from nnfunc.calibration import check_needs_no_key
 from nnfunc.checks import FLOAT64, as_inputs, as_real, as_targets, check_callable, describe, locked, owned, problem
 from nnfunc.fixed import keep_freed_memory
 from nnfunc.fusion import on_logits
+from nnfunc.keys import key_path
 from nnfunc.params import checked_params, sealed
 from nnfunc.pieces import check_pair, checked_grads, checked_output, losses_of, missing_param
 from nnfunc.stacks import mean_of, stack_value_and_grads
@@ -42,6 +43,8 @@ def run(function: str, net: Layer, params: Params, x: Array, key: Key | None) ->
         >>> y
         array([[2.]])
     """
+    if key is not None:
+        key_path(function, key)
     try:
         return checked_output(net[1](params, x, key), x.dtype)
     except KeyError as error:

@@ -1,12 +1,18 @@
 """Activations inside layers: a value function with its back rule, the library's own or a user's pair."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from nnfunc.activations import BACK_RULES, BackRule, elu, gelu, leaky_relu, relu, silu
 from nnfunc.checks import describe, locked, owned, problem
 from nnfunc.types import Activation, Array, ElementwiseFn
+
+T = TypeVar("T")
+
+_RULES: dict[object, BackRule] = dict(BACK_RULES.items())
 
 RELU_FAMILY = frozenset({relu, leaky_relu, elu, silu, gelu})
 """Those that are near max(z, 0): He's spread suits them, Glorot's the rest."""
@@ -20,6 +26,19 @@ def base_function(f: object) -> object:
         True
     """
     return f.func if isinstance(f, partial) else f
+
+
+def looked_up(table: Mapping[object, T], f: object) -> T | None:
+    """Return what a table holds for a function, or none; of functions that cannot be hashed it holds nothing.
+
+    Example:
+        >>> looked_up({np.sin: "sine"}, np.sin), looked_up({np.sin: "sine"}, [])
+        ('sine', None)
+    """
+    try:
+        return table.get(f)
+    except TypeError:
+        return None
 
 
 def with_back_rule(function: str, f: Activation) -> tuple[ElementwiseFn, BackRule]:
@@ -38,8 +57,8 @@ def with_back_rule(function: str, f: Activation) -> tuple[ElementwiseFn, BackRul
     if isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1]):
         return partial(_custom_value, f[0]), partial(_custom_back, f[1])
     base = base_function(f)
-    if callable(f) and callable(base) and base in BACK_RULES:
-        back = BACK_RULES[base]
+    back = looked_up(_RULES, base)
+    if callable(f) and back is not None:
         if not isinstance(f, partial):
             return f, back
         if not f.args:

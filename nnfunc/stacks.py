@@ -33,7 +33,8 @@ from nnfunc.losses import (
     softmax_cross_entropy,
 )
 from nnfunc.pieces import losses_of
-from nnfunc.rules import base_function
+from nnfunc.params import ORDINARY
+from nnfunc.rules import base_function, looked_up
 from nnfunc.types import Array, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params
 from nnfunc.walk import joined
 
@@ -44,7 +45,7 @@ Part: TypeAlias = tuple[str, str, tuple[int, int], tuple[int], Rule | None]
 
 # What these are given they do not change, and what they give is new: nothing to lock, check or copy.
 # They stand here without their own np.errstate, as the verbs have set theirs.
-_LOSSES: dict[LossFn, LossFn] = {
+_LOSSES: dict[object, LossFn] = {
     loss_fn: getattr(loss_fn, "__wrapped__", loss_fn)
     for loss_fn in (mse, mae, huber, softmax_cross_entropy, cross_entropy, sigmoid_cross_entropy, binary_cross_entropy)
 }
@@ -67,7 +68,9 @@ def dense_stack(net: Layer) -> tuple[Part, ...]:
         >>> dense_stack(chain(dense(2, 3), dropout(0.5)))
         ()
     """
-    _, forward = net
+    if type(net) is not tuple or len(net) != 2 or not callable(net[0]):
+        return ()
+    forward = net[1]
     if not isinstance(forward, partial):  # which are equal only to themselves
         return ()
     found = _FOUND.get(forward)
@@ -100,7 +103,7 @@ def stack_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None) -> 
     """
     try:
         passed = None if key is not None else _forward(dense_stack(net), params, x)
-    except (AttributeError, TypeError, ValueError):  # params that are no mapping, a net that is no pair
+    except (TypeError, ValueError):  # a net that is no pair, params that cannot be looked up in
         return None
     return None if passed is None else passed[-1][-1]
 
@@ -120,18 +123,20 @@ def stack_value_and_grads(
     try:
         net, loss_fn = on_logits(net, loss_fn)
         passed = _forward(dense_stack(net), params, x)
-    except (AttributeError, TypeError, ValueError):
+    except (TypeError, ValueError):
         return None
     if passed is None or type(y) is not np.ndarray or y.ndim == 0 or len(y) != len(passed[-1][-1]):
         return None
     if key is not None:
-        key_path("split", key)
+        key_path(function, key)
     outputs: Array = passed[-1][-1]
     if y.dtype != outputs.dtype and y.dtype.kind not in "iu":
         return None
-    own_loss = _LOSSES.get(loss_fn)
+    own_loss = looked_up(_LOSSES, loss_fn)
     if own_loss is not None:
         per_example, d = own_loss(outputs, y)
+    elif not callable(loss_fn):
+        return None
     else:
         per_example, d = losses_of(function, loss_fn, locked(outputs), locked(y))
     value = mean_of(per_example)
@@ -149,11 +154,13 @@ def mean_of(per_example: Array) -> float:
     """
     n = len(per_example)
     # Up to some tens of numbers, Python is done before NumPy has begun.
-    return (sum(per_example.tolist()) if n <= 64 else float(np.add.reduce(per_example, dtype=np.float64))) / n
+    return float(sum(per_example.tolist()) if n <= 64 else np.add.reduce(per_example, dtype=np.float64)) / n
 
 
 def _forward(parts: tuple[Part, ...], params: Params, x: ArrayLike) -> list[Passed] | None:
-    if not parts or type(x) is not np.ndarray or x.ndim != 2 or len(x) == 0 or len(params) != 2 * len(parts):
+    if not parts or type(params) not in ORDINARY or len(params) != 2 * len(parts):
+        return None
+    if type(x) is not np.ndarray or x.ndim != 2 or len(x) == 0:
         return None
     dtype = x.dtype
     if x.shape[1] != parts[0][2][0] or dtype not in (FLOAT32, FLOAT64):

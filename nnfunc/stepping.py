@@ -28,6 +28,7 @@ Stored: TypeAlias = tuple[tuple[str, bool], ...]
 """The full names of a parameter's slots, each with whether it is a count."""
 
 _COUNT = np.asarray(0).dtype
+_MOST = 1 << 62
 
 # Parameters of up to so many elements are stepped together: the calls take longer than the arithmetic.
 _SMALL = 4096
@@ -87,6 +88,8 @@ def stepped(
     params, dtype = checked_params(function, params)
     grads, grads_dtype = checked_params(function, grads, "grads")
     stored = check_state(function, fills, state, params)
+    if len(grads) < len(params):
+        _check_idle(function, stored, params, grads, state)
     alike: dict[object, list[str]] = {}
     for name, gradient in grads.items():
         array = params.get(name)
@@ -100,7 +103,8 @@ def stepped(
             alike[kind].append(name)
         else:
             alike[kind] = [name]
-    numbers = [slot for slot, fill in fills.items() if type(fill) is not int]
+    counted = [slot for slot, fill in fills.items() if type(fill) is int]
+    numbers = [slot for slot in fills if slot not in counted]
     new_params: dict[str, AnyArray] = {}
     new_state: dict[str, AnyArray] = {}
     with np.errstate(all="ignore"):
@@ -112,8 +116,8 @@ def stepped(
             rows += [[state[name] for name in full[slot]] for slot in numbers]
             p, g, *own = _joined(rows)
             slots = dict(zip(numbers, own, strict=True))
-            for slot in fills.keys() - slots.keys():
-                slots[slot] = state[full[slot][0]]  # a count, which all of these share
+            for slot in counted:
+                slots[slot] = state[full[slot][0]]  # which all of these share
             weight = decays and is_weight(names[0], rows[0][0])
             p, changed = rule(weight, p, g, slots, rate)
             shapes = tuple([array.shape for array in rows[0]])
@@ -196,13 +200,22 @@ def _checked_slots(function: str, stored: Stored, state: State, array: Array) ->
     for full, is_count in stored:
         held = state.get(full)
         shape, dtype = ((), _COUNT) if is_count else (array.shape, array.dtype)
-        if not isinstance(held, np.ndarray) or held.shape != shape or held.dtype != dtype:
+        if type(held) is not np.ndarray or held.shape != shape or held.dtype != dtype:
             raise _slot_problem(function, full, state, shape, dtype)
         if is_count:
-            counts += (int(held),)
-            if counts[-1] < 0:
-                raise ValueError(problem(function, f"state[{full!r}]", "be at least 0", counts[-1]))
+            count = int(held)
+            if not 0 <= count < _MOST:
+                bound = "be at least 0" if count < 0 else "be below 2**62"
+                raise ValueError(problem(function, f"state[{full!r}]", bound, count))
+            counts += (count,)
     return counts
+
+
+def _check_idle(function: str, stored: Mapping[str, Stored], params: Params, grads: Params, state: State) -> None:
+    """Check the slots of params without a gradient, as far as they are there."""
+    for name in params.keys() - grads.keys():
+        there = tuple(slot for slot in stored[name] if slot[0] in state)
+        _checked_slots(function, there, state, params[name])
 
 
 def _slot_problem(function: str, full: str, state: State, shape: tuple[int, ...], dtype: DType) -> Exception:
@@ -211,6 +224,12 @@ def _slot_problem(function: str, full: str, state: State, shape: tuple[int, ...]
     held = state[full]
     if not isinstance(held, np.ndarray) or held.shape != shape:
         return ValueError(problem(function, f"state[{full!r}]", f"have shape {shape}", describe(held)))
+    if type(held) is not np.ndarray:
+        return TypeError(
+            problem(
+                function, f"state[{full!r}]", "be a plain array (numpy.array makes one)", f"a {type(held).__name__}"
+            )
+        )
     return TypeError(problem(function, f"state[{full!r}]", f"be {dtype}", held))
 
 

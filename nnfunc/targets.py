@@ -96,9 +96,11 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
     if labels.dtype.kind not in "iu":
         constraint = f"be integers, as class numbers are (convert with {argument}.astype(int))"
         raise TypeError(problem(function, argument, constraint, labels))
-    # Seen as unsigned, a negative number is a very large one: one look finds both.
-    if k is not None and labels.dtype.isnative and np.maximum.reduce(labels.view(_UNSIGNED[labels.itemsize])) < k:
-        return
+    # Seen as unsigned, a negative number is one of the upper half: one look finds both.
+    half = 1 << (8 * labels.itemsize - 1)
+    if k is not None and k <= half and labels.dtype.isnative:
+        if np.maximum.reduce(labels.view(_UNSIGNED[labels.itemsize])) < k:
+            return
     if np.minimum.reduce(labels) < 0 or (k is not None and np.maximum.reduce(labels) >= k):
         outside = labels < 0 if k is None else (labels < 0) | (labels >= k)
         row = int(np.flatnonzero(outside)[0])

@@ -108,7 +108,7 @@ def vjp(
     held, inputs = prepared("vjp", net, params, x)
     # The pullback may run long after the caller has changed x, or a dict of arrays of his own.
     inputs = locked(inputs.copy())
-    held = {name: locked(lasting(array)) for name, array in held.items()}
+    held = {name: lasting(array) for name, array in held.items()}
     with np.errstate(all="ignore"):
         y, layer_pullback = run("vjp", net, held, inputs, key)
 

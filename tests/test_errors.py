@@ -86,6 +86,7 @@ from nnfunc import (
     vjp,
     warmup_cosine_decay_schedule,
 )
+from tests.numeric import bad
 
 NET = chain(hidden=dense(4, 3, relu), out=dense(3, 2))
 P = init(NET, 0)
@@ -123,11 +124,6 @@ def giving(value: object) -> Any:
 
 def sum1(a: float) -> float:
     return a
-
-
-def bad(value: object) -> Any:
-    """Hide a value's type, to pass it where it does not belong."""
-    return value
 
 
 def without(name: str) -> dict[str, Any]:

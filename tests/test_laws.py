@@ -1,6 +1,5 @@
 """The laws that hold for every function: purity, weights, shapes, dtypes, stability, algebra."""
 
-import pickle
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -119,8 +118,6 @@ from nnfunc import (
     warmup_cosine_decay_schedule,
     zeros,
 )
-from nnfunc.descent import descended
-from nnfunc.stacks import stack_outputs
 from nnfunc.testing.purity import bits
 from tests.numeric import same_bits
 
@@ -612,38 +609,6 @@ def test_user_made_params_give_the_same_bits() -> None:
     copied = {name: a.copy() for name, a in PARAMS.items()}
     assert same_bits(value_and_grads(NET, softmax_cross_entropy, copied, X, Y), expected)
     assert all(a.flags.writeable for a in copied.values())
-
-
-def test_what_has_been_pickled_is_taken_the_same_way_to_the_same_bits() -> None:
-    # unpickled arrays have a dtype that is equal to float32 and not the same object
-    net = mlp([3, 4, 2])
-    params = init(net, 0)
-    own, x = pickle.loads(pickle.dumps((dict(params), X)))
-    assert x.dtype is not X.dtype
-    outputs = stack_outputs(net, own, x, None)
-    assert outputs is not None
-    assert same_bits(outputs, forward(net, params, X))
-    g = grads(net, softmax_cross_entropy, own, x, Y)
-    assert same_bits(g, grads(net, softmax_cross_entropy, params, X, Y))
-    stepped = descended(own, g, 0.1)
-    assert stepped is not None
-    assert same_bits(stepped, sgd_step(params, g, 0.1))
-    assert same_bits(sgd_step(dict(params) | {"0/W": own["0/W"]}, g, 0.1), stepped)
-
-
-def test_a_dense_stack_in_one_go_gives_the_bits_of_its_layers() -> None:
-    for sizes, n in (((3, 5, 2), 7), ((40, 64, 48, 2), 96)):
-        net = mlp(sizes)
-        x = np.random.default_rng(0).normal(size=(n, sizes[0])).astype(np.float32)
-        params, y = init(net, 1), np.arange(n) % 2
-        held, dy = dict(params), np.ones((n, 2), np.float32)
-        outputs, pullback = net[1](params, x, None)  # layer by layer
-        per_example, dy = softmax_cross_entropy(outputs, y)
-        expected, _ = pullback(dy / n)
-        value, g = value_and_grads(net, softmax_cross_entropy, held, x, y)
-        assert value == pytest.approx(float(per_example.mean()), rel=1e-6)
-        assert same_bits(dict(g), {name: expected[name] for name in g})
-        assert same_bits(forward(net, held, x), outputs)
 
 
 # Layout
