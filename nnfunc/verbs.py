@@ -47,6 +47,7 @@ def init(net: Layer, key: Key, dtype: DTypeLike = np.float32) -> Params:
     return freeze({name: as_real("init", name, array).astype(real) for name, array in params.items()})
 
 
+@np.errstate(all="ignore")
 def forward(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) -> Array:
     """Return the network's outputs for a batch.
 
@@ -72,12 +73,11 @@ def forward(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) ->
         >>> print(f"{forward(net, params, [[2.0, 3.0]])[0, 0]:.4f}")
         0.7216
     """
-    with np.errstate(all="ignore"):
-        found = stack_outputs(net, params, x, key)
-        if found is not None:
-            return found
-        y, _ = run("forward", net, *prepared("forward", net, params, x), key)
-        return owned(y)
+    found = stack_outputs(net, params, x, key)
+    if found is not None:
+        return found
+    y, _ = run("forward", net, *prepared("forward", net, params, x), key)
+    return owned(y)
 
 
 def vjp(

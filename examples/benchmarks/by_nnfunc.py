@@ -12,7 +12,6 @@ from nnfunc import (
     adam,
     best_params,
     forward,
-    freeze,
     mlp,
     sgd_step,
     sigmoid_cross_entropy,
@@ -72,10 +71,3 @@ def run(x: F32, y: Ints, x_val: F32, y_val: Ints) -> tuple[float, float]:
 def store(sizes: list[int], path: Path) -> None:
     """Write the params to a file."""
     np.savez(path, allow_pickle=False, **dict(start(sizes)))
-
-
-def cold(sizes: list[int], path: Path) -> float:
-    """Load params and predict one row."""
-    with np.load(path) as file:
-        params = freeze(dict(file))
-    return float(forward(mlp(sizes), params, np.ones((1, sizes[0]), np.float32))[0, 0])

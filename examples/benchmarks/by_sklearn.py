@@ -71,8 +71,3 @@ def run(x: F32, y: Ints, x_val: F32, y_val: Ints) -> tuple[float, float]:
 def store(sizes: list[int], path: Path) -> None:
     """Write the classifier to a file."""
     path.write_bytes(pickle.dumps(fitted(sizes, 4, "sgd")[0]))
-
-
-def cold(sizes: list[int], path: Path) -> float:
-    """Load the classifier and predict one row."""
-    return float(pickle.loads(path.read_bytes()).predict_proba(np.ones((1, sizes[0]), np.float32))[0, 0])
