@@ -5,7 +5,8 @@
 Sections: A a training step with SGD, B with Adam, C inference, D a real run on
 MNIST (needs --mnist), E cold start, F memory, G growth with batch, width and
 depth. Each column is measured in processes of its own, the columns taking
-turns; medians over the rounds are printed, with the spread in the JSON.
+turns; medians over the rounds are printed, with the spread in the JSON. A round's
+figure is the least of five medians of nine batches each, taken in turns.
 Libraries that are not installed are left out: `pip install nnfunc[peers]` names them.
 """
 
@@ -53,31 +54,12 @@ def child(*arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def undisturbed(probes: list[float], *arguments: str, tries: int = 8) -> Any:
-    """Measure, and again while the machine is slower than it can be: others may be using it too.
-
-    How fast it is, the `probes` tell: a few matrix products, timed before and after.
-    """
-    least, kept = math.inf, None
-    for _ in range(tries):
-        around = [child("probe")["us"]]
-        found = child(*arguments)
-        around.append(child("probe")["us"])
-        probes.extend(around)
-        if max(around) < least:
-            least, kept = max(around), found
-        if least < 1.2 * sorted(probes)[len(probes) // 10]:
-            return kept
-    print(f"{' '.join(arguments)}: the machine was slow {tries} times in a row; the least disturbed counts", flush=True)
-    return kept
-
-
 def columns(section: str) -> list[str]:
     """Return the columns of a section whose libraries are installed."""
     return [name for name, (library, functions) in COLUMNS.items() if section in functions and installed(library)]
 
 
-def steps(section: str, rounds: int, probes: list[float]) -> Table:
+def steps(section: str, rounds: int) -> Table:
     """Return microseconds by row and column, one for each round; the columns must agree on the results."""
     found: Table = {}
     checks: dict[str, dict[str, float]] = {}
@@ -85,7 +67,7 @@ def steps(section: str, rounds: int, probes: list[float]) -> Table:
         for column in columns(section):
             if column == "torch compile" and turn:
                 continue  # compiling takes a minute; once is enough to show where it stands
-            for row, values in undisturbed(probes, section, column).items():
+            for row, values in child(section, column).items():
                 found.setdefault(row, {}).setdefault(column, []).append(values["us"])
                 checks.setdefault(row, {})[column] = values.get("loss", values.get("output", math.nan))
     for row, results in checks.items():
@@ -114,12 +96,12 @@ def print_steps(title: str, table: Table) -> None:
         print("".join(f"{medians['nnfunc'] / medians[name]:12.2f}" for name in limits), flush=True)
 
 
-def real_runs(directory: Path, rounds: int, probes: list[float]) -> Table:
+def real_runs(directory: Path, rounds: int) -> Table:
     """Return seconds and accuracy of ten epochs on MNIST."""
     found: Table = {}
     for _ in range(rounds):
         for column in columns("run"):
-            for name, value in undisturbed(probes, "run", column, str(directory)).items():
+            for name, value in child("run", column, str(directory)).items():
                 found.setdefault(name, {}).setdefault(column, []).append(value)
     return found
 
@@ -157,12 +139,12 @@ def memory(rounds: int) -> Table:
     return found
 
 
-def growth(rounds: int, probes: list[float]) -> Table:
+def growth(rounds: int) -> Table:
     """Return microseconds per step in series that double, for this library and for NumPy alone."""
     found: Table = {}
     for _ in range(min(rounds, 3)):
         for column in ("floor", "bare", "nnfunc"):
-            for name, series in undisturbed(probes, "growth", column).items():
+            for name, series in child("growth", column).items():
                 for i, value in enumerate(series):
                     found.setdefault(f"{name} x{2**i}", {}).setdefault(column, []).append(value)
     return found
@@ -211,18 +193,17 @@ def _has(package: str) -> bool:
 def sections(chosen: Iterable[str], rounds: int, mnist: Path | None) -> dict[str, Table]:
     """Measure, print and return the chosen sections."""
     found: dict[str, Table] = {}
-    probes: list[float] = []
     calls: dict[str, tuple[Callable[[], Table], Callable[[Table], None]]] = {
-        "A": (lambda: steps("sgd", rounds, probes), lambda t: print_steps("A. Training step, SGD", t)),
-        "B": (lambda: steps("adam", rounds, probes), lambda t: print_steps("B. Training step, Adam", t)),
-        "C": (lambda: steps("inference", rounds, probes), lambda t: print_steps("C. Inference", t)),
-        "D": (lambda: real_runs(mnist or Path(), rounds, probes), lambda t: print_plain("D. Ten epochs on MNIST", t)),
+        "A": (lambda: steps("sgd", rounds), lambda t: print_steps("A. Training step, SGD", t)),
+        "B": (lambda: steps("adam", rounds), lambda t: print_steps("B. Training step, Adam", t)),
+        "C": (lambda: steps("inference", rounds), lambda t: print_steps("C. Inference", t)),
+        "D": (lambda: real_runs(mnist or Path(), rounds), lambda t: print_plain("D. Ten epochs on MNIST", t)),
         "E": (lambda: cold_starts(rounds), lambda t: print_plain("E. Cold start", t)),
         "F": (
             lambda: memory(rounds),
             lambda t: print_plain("F. Memory in training, megabytes above the import's, or once started", t, 0),
         ),
-        "G": (lambda: growth(rounds, probes), print_growth),
+        "G": (lambda: growth(rounds), print_growth),
     }
     for section in chosen:
         if section == "D" and mnist is None:

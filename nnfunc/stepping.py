@@ -99,10 +99,7 @@ def stepped(
             raise ValueError(problem(function, f"grads[{name!r}]", f"have shape {array.shape}", gradient.shape))
         counts = _checked_slots(function, stored[name], state, array)
         kind = (counts, decays and is_weight(name, array)) if array.size <= _SMALL else name
-        if kind in alike:
-            alike[kind].append(name)
-        else:
-            alike[kind] = [name]
+        alike.setdefault(kind, []).append(name)
     counted = [slot for slot, fill in fills.items() if type(fill) is int]
     numbers = [slot for slot in fills if slot not in counted]
     new_params: dict[str, AnyArray] = {}
@@ -213,9 +210,9 @@ def _checked_slots(function: str, stored: Stored, state: State, array: Array) ->
 
 def _check_idle(function: str, stored: Mapping[str, Stored], params: Params, grads: Params, state: State) -> None:
     """Check the slots of params without a gradient, as far as they are there."""
-    for name in params.keys() - grads.keys():
-        there = tuple(slot for slot in stored[name] if slot[0] in state)
-        _checked_slots(function, there, state, params[name])
+    for name, array in params.items():
+        if name not in grads:
+            _checked_slots(function, tuple(slot for slot in stored[name] if slot[0] in state), state, array)
 
 
 def _slot_problem(function: str, full: str, state: State, shape: tuple[int, ...], dtype: DType) -> Exception:

@@ -1,8 +1,9 @@
 """What is measured: networks, data and start values that all libraries share, and how a step is timed."""
 
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def weights(sizes: list[int]) -> list[tuple[F32, F32]]:
     ]
 
 
-def timed(step: Step, finish: Callable[[], object] | None = None, seconds: float = 0.05) -> float:
+def timed(step: Callable[[], object], finish: Callable[[], object] | None = None, seconds: float = 0.01) -> float:
     """Return the median microseconds per step of nine batches of steps; `finish` waits for what is still under way."""
     started = time.perf_counter()
     step()
@@ -72,6 +73,18 @@ def timed(step: Step, finish: Callable[[], object] | None = None, seconds: float
             finish()
         times.append((time.perf_counter() - started) / repeats * 1e6)
     return statistics.median(times)
+
+
+def least(calls: Mapping[str, tuple[Callable[[], object], Callable[[], object] | None]]) -> dict[str, float]:
+    """Return the least of five medians of each call, taken in turns.
+
+    Others use the machine too, some seconds at a time: what is slow then is slow for all, and counts for none.
+    """
+    found: dict[str, float] = {}
+    for _ in range(5):
+        for name, call in calls.items():
+            found[name] = min(found.get(name, math.inf), timed(*call))
+    return found
 
 
 def peak_megabytes() -> float:
