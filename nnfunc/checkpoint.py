@@ -10,11 +10,8 @@ and the memory it takes is some three times the length of the file.
 """
 
 import contextlib
-import hashlib
 import io
-import json
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -134,6 +131,9 @@ def _packed(values: State) -> memoryview:
                 "have names of at most 1000 characters whose parts are not empty, '.' or '..', without \\, : or NUL"
             )
             raise ValueError(problem("save", "values", constraint, describe(name)))
+    import json  # with zipfile and hashlib 13 ms, which a process without files need not spend
+    import zipfile
+
     header = {
         "format": _FORMAT,
         "nnfunc": __version__,
@@ -154,6 +154,8 @@ def _packed(values: State) -> memoryview:
 
 
 def _seal(body: bytes | memoryview) -> bytes:
+    import hashlib
+
     return _MARK + f"{_FORMAT} sha256 {hashlib.sha256(body).hexdigest()}".encode()
 
 
@@ -170,6 +172,8 @@ def _check_seal(data: bytes) -> None:
 
 
 def _unpacked(data: bytes) -> dict[str, AnyArray]:
+    import zipfile
+
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > len(data):
@@ -190,6 +194,8 @@ def _unpacked(data: bytes) -> dict[str, AnyArray]:
 
 def _described(text: bytes) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return dtype and shape by name, as the header says."""
+    import json
+
     header = json.loads(text)
     if not isinstance(header, dict) or header.get("format") != _FORMAT or not isinstance(header.get("arrays"), dict):
         raise ValueError(f"a header of another kind: {describe(header)}")

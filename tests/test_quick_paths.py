@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import subprocess
+import sys
 import warnings
 from collections import OrderedDict, UserDict, defaultdict
 from collections.abc import Callable, Mapping
@@ -251,3 +253,10 @@ def test_a_rate_beyond_the_dtype_makes_no_warning_on_either_path() -> None:
         warnings.simplefilter("error")
         assert np.isinf(sgd_step(params, params, 1e300)["W"]).all()
         assert np.isinf(sgd_step(params, {"W": params["W"]}, 1e300)["W"]).all()
+
+
+def test_importing_takes_no_more_of_the_standard_library_than_numpy_does() -> None:
+    code = "import sys, numpy; before = set(sys.modules); import nnfunc; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "nnfunc.stacks" in loaded
+    assert not {"zipfile", "hashlib", "json", "inspect", "numpy.random", "asyncio", "tempfile"} & set(loaded)
