@@ -5,8 +5,8 @@
 Sections: A a training step with SGD, B with Adam, C inference, D a real run on
 MNIST (needs --mnist), E cold start, F memory, G growth with batch, width and
 depth. Each column is measured in processes of its own, the columns taking
-turns; medians over the rounds are printed, with the spread in the JSON. A round's
-figure is the least of five medians of nine batches each, taken in turns.
+turns. A round's figure is the least of five medians of nine batches each, taken in
+turns; the lower quartile of the rounds is printed, and all are in the JSON.
 Libraries that are not installed are left out: `pip install nnfunc[peers]` names them.
 """
 
@@ -17,7 +17,6 @@ import json
 import math
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -54,6 +53,15 @@ def child(*arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def quiet(values: list[float]) -> float:
+    """Return the lower quartile of the rounds: what a machine takes that others leave alone.
+
+    Shared machines have slow spells that outlast a whole process, and may take
+    more than half of the rounds of one column and none of another's.
+    """
+    return sorted(values)[(len(values) - 1) // 4]
+
+
 def columns(section: str) -> list[str]:
     """Return the columns of a section whose libraries are installed."""
     return [name for name, (library, functions) in COLUMNS.items() if section in functions and installed(library)]
@@ -82,18 +90,18 @@ def steps(section: str, rounds: int) -> Table:
 
 
 def print_steps(title: str, table: Table) -> None:
-    """Print medians, how many times as long the fastest peer takes, and how near NumPy's limits are."""
+    """Print the figures, how many times as long the fastest peer takes, and how near NumPy's limits are."""
     names = list(next(iter(table.values())))
     limits = [name for name in ("floor", "bare") if name in names]
-    print(f"\n{title}, microseconds (median)\n{'':18}" + "".join(f"{name:>15}" for name in names), end="")
+    print(f"\n{title}, microseconds\n{'':18}" + "".join(f"{name:>15}" for name in names), end="")
     print(f"{'peer/ours':>12}{'any form':>10}" + "".join(f"{'ours/' + name:>12}" for name in limits))
     for row, cells in table.items():
-        medians = {name: statistics.median(values) for name, values in cells.items()}
-        print(f"{row:18}" + "".join(f"{medians[name]:15,.1f}" for name in names), end="")
+        figures = {name: quiet(values) for name, values in cells.items()}
+        print(f"{row:18}" + "".join(f"{figures[name]:15,.1f}" for name in names), end="")
         for peers, width in ((USUAL, 12), (EVERY, 10)):
-            best = min((medians[name] for name in peers if name in medians), default=None)
-            print(f"{best / medians['nnfunc']:{width}.2f}" if best else f"{'-':>{width}}", end="")
-        print("".join(f"{medians['nnfunc'] / medians[name]:12.2f}" for name in limits), flush=True)
+            best = min((figures[name] for name in peers if name in figures), default=None)
+            print(f"{best / figures['nnfunc']:{width}.2f}" if best else f"{'-':>{width}}", end="")
+        print("".join(f"{figures['nnfunc'] / figures[name]:12.2f}" for name in limits), flush=True)
 
 
 def real_runs(directory: Path, rounds: int) -> Table:
@@ -151,21 +159,21 @@ def growth(rounds: int) -> Table:
 
 
 def print_plain(title: str, table: Table, digits: int = 3) -> None:
-    """Print medians, one row a quantity."""
+    """Print the figures, one row a quantity."""
     names = list(dict.fromkeys(name for cells in table.values() for name in cells))
     print(f"\n{title}\n{'':18}" + "".join(f"{name:>22}" for name in names))
     for row, cells in table.items():
-        print(f"{row:18}" + "".join(f"{statistics.median(cells[n]):22,.{digits}f}" for n in names), flush=True)
+        print(f"{row:18}" + "".join(f"{quiet(cells[n]):22,.{digits}f}" for n in names), flush=True)
 
 
 def print_growth(table: Table) -> None:
     """Print the series, the exponents of their last doublings, and the time that a layer adds."""
     print_plain("G. Growth, microseconds per step", table, 1)
-    medians = {row: {name: statistics.median(v) for name, v in cells.items()} for row, cells in table.items()}
+    figures = {row: {name: quiet(v) for name, v in cells.items()} for row, cells in table.items()}
     for name in ("batch", "width"):
-        last = [medians[row]["nnfunc"] for row in medians if row.startswith(name)][-2:]
+        last = [figures[row]["nnfunc"] for row in figures if row.startswith(name)][-2:]
         print(f"{name}: doubling the largest multiplies the time by {last[1] / last[0]:.2f}")
-    deep, half = medians["depth x64"], medians["depth x32"]
+    deep, half = figures["depth x64"], figures["depth x32"]
     added, bare, floor = ((deep[name] - half[name]) / 32 for name in ("nnfunc", "bare", "floor"))
     print(f"depth: a layer of 8 units adds {added:.1f} us, {bare:.1f} in bare NumPy calls, {floor:.1f} in its products")
 
