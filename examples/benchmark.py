@@ -7,7 +7,7 @@ MNIST (needs --mnist), E cold start, F memory, G growth with batch, width and
 depth. Each column is measured in processes of its own, the columns taking
 turns. A round's figure is the least of five medians of nine batches each, taken in
 turns; the lower quartile of the rounds is printed, and all are in the JSON.
-Libraries that are not installed are left out: `pip install nnfunc[peers]` names them.
+Libraries that are not installed are left out; `pip install -e '.[peers]'` installs them.
 """
 
 import argparse
