@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike
 from nnfunc.activations import BACK_RULES, BackRule, relu, relu_back, relu_in_place
 from nnfunc.checks import FLOAT32, FLOAT64, locked
 from nnfunc.combinators import chain_parts
-from nnfunc.fixed import number, ones
+from nnfunc.fixed import number
 from nnfunc.fusion import on_logits
 from nnfunc.keys import key_path
-from nnfunc.layers import dense_forward, product
+from nnfunc.layers import column_sums, dense_forward, product
 from nnfunc.losses import (
     binary_cross_entropy,
     cross_entropy,
@@ -183,13 +183,12 @@ def _forward(parts: tuple[Part, ...], params: Params, x: ArrayLike) -> list[Pass
 
 def _backward(passed: list[Passed], params: Params, dy: Array) -> Params:
     grads = dict(params)  # for the order of the names; every array is replaced
-    ones_of_rows = ones(len(dy), dy.dtype)
     for i in range(len(passed) - 1, -1, -1):
         (W_name, b_name, _, _, rule), W, h, z, y = passed[i]
         if rule is not None:
             dy = relu_back(dy, z, y, dy) if rule[0] is relu else rule[1](dy, z, y)
         grads[W_name] = dW = product(h.T, dy)
-        grads[b_name] = db = ones_of_rows.dot(dy)
+        grads[b_name] = db = column_sums(dy)
         dW.setflags(write=False)
         db.setflags(write=False)
         if i:  # nobody asks for the first layer's

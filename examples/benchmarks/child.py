@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.workload import ROWS, SERVED, least, peak_megabytes
 
 # What is measured in which section: a module, and its functions by section.
@@ -68,15 +66,14 @@ def inference(column: str) -> dict[str, dict[str, float]]:
 
 def real_run(column: str, directory: Path) -> dict[str, float]:
     """Return seconds and accuracy of a run on 8,000 of the 10,000 MNIST test digits."""
-    from idx import find_pair, read_pair
+    from mnist import load
 
     from nnfunc import split_rows
 
-    pair = find_pair(directory, "t10k")
-    if pair is None:
+    found = load(directory, "t10k")
+    if found is None:
         raise ValueError(f"benchmark: --mnist must hold t10k-images-idx3-ubyte, got {directory}")
-    images, labels = read_pair(*pair)
-    x, y = images.reshape(len(images), -1).astype(np.float32) / 255, labels.astype(np.int64)
+    x, y = found
     rows, held = split_rows(0, len(x), 0.2, labels=y)
     seconds, right = function(column, "run")(x[rows], y[rows], x[held], y[held])
     return {"seconds": seconds, "accuracy": right}
