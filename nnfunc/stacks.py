@@ -32,8 +32,8 @@ from nnfunc.losses import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
-from nnfunc.pieces import losses_of
 from nnfunc.params import ORDINARY
+from nnfunc.pieces import losses_of
 from nnfunc.rules import base_function, looked_up
 from nnfunc.types import Array, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params
 from nnfunc.walk import joined
