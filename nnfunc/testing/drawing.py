@@ -15,26 +15,6 @@ _MEAN_KEYS = 400
 _ROWS = 64
 
 
-def looks_drawn(array: Array) -> bool:
-    """Say whether values look random: hardly two are equal, and neighbours have nothing to do with each other.
-
-    Example:
-        >>> looks_drawn(np.random.default_rng(0).normal(size=(9, 9))), looks_drawn(np.eye(9))
-        (True, False)
-        >>> looks_drawn(np.linspace(0, 1, 81).reshape(9, 9))
-        False
-    """
-    flat = np.asarray(array, np.float64).ravel()
-    if flat.size < 6 or len(np.unique(np.abs(flat))) < 0.95 * flat.size or not np.isfinite(flat).all():
-        return False
-    if flat.size < 12:  # too few for statistics, but not for a pattern
-        steps = np.diff(flat)
-        return len(np.unique(np.abs(steps).round(9))) == steps.size and not (np.all(steps > 0) or np.all(steps < 0))
-    centred = flat - flat.mean()
-    along = abs(float(np.vdot(centred[1:], centred[:-1]))) / float(np.vdot(centred, centred))
-    return along < 4 / math.sqrt(flat.size)
-
-
 def draws_law(layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, unbiased: bool) -> Verdict:
     """Try many keys: roots and paths must both matter, and the mean over keys must be inference.
 

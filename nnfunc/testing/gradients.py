@@ -1,8 +1,8 @@
-"""The gradient law: a way back against slopes by differences, with the usual cause and the smallest input that shows it.
+"""Compare a gradient with slopes by differences, and say what is wrong: where, the usual cause, the smallest input.
 
-A *subject* is a function of named float64 arrays to an array ``y``, together
+A *subject* is a function from named float64 arrays to an array ``y``, together
 with its way back: for weights r of the shape of y, the gradient of sum(r * y).
-A layer, a loss, an activation and a penalty are subjects all four.
+Layers, losses, activations and penalties are all subjects.
 """
 
 import math
@@ -29,8 +29,8 @@ Forward: TypeAlias = Callable[[Params], Array]
 Back: TypeAlias = Callable[[Params, Array], Params]
 
 Subject = TypedDict("Subject", {"forward": Forward, "back": Back, "rows": tuple[str, ...], "moved": tuple[str, ...]})
-"""``rows`` are the names of arrays with one row per example, which go together;
-``moved`` the names with respect to which there is a gradient."""
+"""``rows`` names the arrays with one row per example, which go together;
+``moved`` names the arrays with respect to which there is a gradient."""
 
 # Arrays of up to this many elements are moved one by one, larger ones along random directions.
 _EACH = 48
@@ -40,7 +40,7 @@ _STEP = 1e-5
 
 
 def gradient_law(subject: Subject, *cases: Params) -> Verdict:
-    """Say that the way back is the derivative at some points, or raise with what is wrong about it.
+    """Check that the way back is the derivative at some points, or say what is wrong with it.
 
     Example:
         >>> square: Subject = {"forward": lambda c: c["z"] ** 2, "back": lambda c, r: {"z": 2 * c["z"] * r},
@@ -94,7 +94,7 @@ def _comparisons(subject: Subject, case: Params, names: Sequence[str], plain: bo
 
 
 def _comparer(subject: Subject, case: Params, plain: bool = False) -> Compare:
-    """Return the comparison for sum(r * y), r being random weights, or 1 if `plain`."""
+    """Return the comparison for sum(r * y), where r holds random weights, or ones if `plain`."""
     y = subject["forward"](case)
     r = np.ones_like(y) if plain else weights_for(y)
     given = subject["back"](case, r)
@@ -123,7 +123,7 @@ def _solid(c: Comparison, scale: float) -> bool:
     """Say whether a slope was measured well enough for a mistake to show."""
     size = max(abs(c["analytic"]), abs(c["numeric"]))
     exact = c["noise"] < 1e-3 * size or c["analytic"] == c["numeric"]
-    # Nothing, beside other slopes that are something, is a measurement too.
+    # A slope of nothing, beside others that are something, is a measurement too.
     return not c["kink"] and (exact or (size <= 2 * c["noise"] and c["noise"] < 1e-5 * scale))
 
 
@@ -146,13 +146,13 @@ def _complain(subject: Subject, case: Params, worst: Comparison) -> None:
     of = "sum(y)" if plain else "a weighted sum of y"
     inputs = ", ".join(f"{each} = {listed(smallest[each])}" for each in subject["rows"])
     where = f"{name}{list(shown['index'])}" if shown["index"] else name
-    slope, given = told_apart(shown["numeric"], shown["analytic"])
+    slope, given = _told_apart(shown["numeric"], shown["analytic"])
     constraint = f"be {slope}, the slope of {of} that differences measure"
     breach(f"the gradient of {where}", constraint, given, cause, shown_by=inputs or "the params given")
 
 
 def listed(array: Array) -> str:
-    """Return an array as a list, cut where it is long.
+    """Write an array as a list, cut short where it is long.
 
     Example:
         >>> listed(np.ones((1, 2))), listed(np.ones((1, 784)))[-21:]
@@ -162,11 +162,11 @@ def listed(array: Array) -> str:
     return text if len(text) <= 300 else f"{text[:120]} ... of shape {array.shape}"
 
 
-def told_apart(a: float, b: float) -> tuple[str, str]:
-    """Return two numbers with as many digits as it takes to see a difference.
+def _told_apart(a: float, b: float) -> tuple[str, str]:
+    """Write two numbers with as many digits as it takes to see the difference.
 
     Example:
-        >>> told_apart(1.0, 1.00001), told_apart(-5e-12, 0.25)
+        >>> _told_apart(1.0, 1.00001), _told_apart(-5e-12, 0.25)
         (('1', '1.00001'), ('0', '0.25'))
     """
     size = max(abs(a), abs(b))
@@ -176,7 +176,7 @@ def told_apart(a: float, b: float) -> tuple[str, str]:
 
 
 def _shrunk(is_wrong: Callable[[Params], bool], case: Params, rows: tuple[str, ...]) -> Params:
-    """Return the case with as few rows, and as simple values, as still show the mistake."""
+    """Return the case with as few rows and as simple values as still show the mistake."""
     if not rows:
         return case
     n, best = len(case[rows[0]]), case
@@ -193,6 +193,7 @@ def _shrunk(is_wrong: Callable[[Params], bool], case: Params, rows: tuple[str, .
 
 
 def _simpler(case: Params, name: str) -> Iterator[Params]:
+    """Give the case with ones, whole numbers and tenths in one array."""
     array = case[name]
     for values in (np.ones_like(array), np.round(array), np.round(array, 1)):
         if not np.array_equal(values, array):
@@ -200,7 +201,7 @@ def _simpler(case: Params, name: str) -> Iterator[Params]:
 
 
 def _usual_cause(subject: Subject, case: Params, name: str) -> str:
-    """Compare the whole gradient of one array with its slopes, and say what most often looks like that."""
+    """Compare the whole gradient of one array with its slopes, and say what mistake most often looks like that."""
     array = case[name]
     if array.size > 400:
         return ""
@@ -232,6 +233,7 @@ def _usual_cause(subject: Subject, case: Params, name: str) -> str:
 
 
 def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
+    """Say what a gradient that is a multiple of the slopes most often comes from."""
     rows = len(case[subject["rows"][0]]) if subject["rows"] else 1
     y = subject["forward"](case)
     width = y.size // rows
@@ -252,4 +254,5 @@ def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
 
 
 def _index(array: Array, flat: int) -> tuple[int, ...]:
+    """Return the index of an element that is counted in the flat array."""
     return tuple(int(i) for i in np.unravel_index(flat, array.shape))

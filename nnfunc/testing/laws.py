@@ -1,4 +1,7 @@
-"""A law, its verdict, and how a checker goes through its laws: stop at the first breach, or report on all."""
+"""Go through the laws of a piece: stop at the first that is broken, or report on all of them.
+
+A law is a name and a function that tries it; its verdict is a status and a word on it.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, NoReturn, TypeAlias, TypedDict
@@ -12,8 +15,8 @@ Status: TypeAlias = Literal["pass", "fail", "undecided", "not applicable"]
 Verdict: TypeAlias = tuple[Status, str]
 
 Law: TypeAlias = tuple[str, Callable[[], Verdict]]
-"""A name, and a function that tries the law: it returns a status and a word on
-it, or raises AssertionError with a sentence that says what is wrong."""
+"""A name, and a function that tries the law: it returns a verdict, or raises
+AssertionError with a sentence that says what is wrong."""
 
 LawResult = TypedDict("LawResult", {"law": str, "status": Status, "detail": str})
 
@@ -21,7 +24,7 @@ LawResult = TypedDict("LawResult", {"law": str, "status": Status, "detail": str}
 def judged(checker: str, laws: Sequence[Law], report: bool) -> list[LawResult]:
     """Try laws in order and return the results; without `report`, raise at the first that is not kept.
 
-    The first law of a list is the form of the piece. Where that is broken the
+    The first law of a list is the form of the piece. If that is broken, the
     others would only stumble over it, and are not tried.
 
     Raises:
@@ -58,7 +61,7 @@ def judged(checker: str, laws: Sequence[Law], report: bool) -> list[LawResult]:
 
 
 def _told(name: str, error: Exception) -> str:
-    """Return what a law said, or put what a piece raised into a sentence."""
+    """Return what a law said, or put into a sentence what the piece raised."""
     text = str(error)
     if isinstance(error, AssertionError) and " must " in text:
         return text
@@ -68,7 +71,7 @@ def _told(name: str, error: Exception) -> str:
 
 
 def stumbled(error: Exception) -> Law:
-    """Return the law that stands for the rest where a piece fails before they can be tried.
+    """Return a law that stands in for the rest, where a piece fails before they can be tried.
 
     Example:
         >>> judged("check_it", [("form", lambda: ("pass", "")), stumbled(KeyError("W"))], report=False)
@@ -84,8 +87,18 @@ def stumbled(error: Exception) -> Law:
     return "runs", law
 
 
+def not_applicable(why: str) -> Verdict:
+    """Return the verdict of a law that is passed over.
+
+    Example:
+        >>> not_applicable("declared")
+        ('not applicable', 'declared')
+    """
+    return "not applicable", why
+
+
 def breach(subject: str, constraint: str, got: object, cause: str = "", *, shown_by: str = "") -> NoReturn:
-    """Raise AssertionError: one sentence, then the usual cause and the input that shows it, where there are any.
+    """Raise AssertionError: one sentence, then the usual cause and the input that shows it, if there are any.
 
     Example:
         >>> breach("y", "be new", "a view of x", "return x.copy()", shown_by="x = [[1.0]]")
@@ -102,5 +115,6 @@ def breach(subject: str, constraint: str, got: object, cause: str = "", *, shown
 
 
 def _first_line(text: str) -> str:
+    """Return the first line of a text, cut at 100 characters."""
     line = text.partition("\n")[0]
     return line if len(line) <= 100 else line[:97] + "..."

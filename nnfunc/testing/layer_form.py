@@ -7,7 +7,7 @@ from nnfunc.checks import FLOAT32, FLOAT64, locked
 from nnfunc.params import checked_params
 from nnfunc.pieces import check_layer as check_arguments
 from nnfunc.pieces import check_pair
-from nnfunc.testing.drawing import looks_drawn
+from nnfunc.testing.samples import looks_drawn
 from nnfunc.testing.gradients import weights_for
 from nnfunc.testing.laws import Verdict, breach
 from nnfunc.testing.purity import bits

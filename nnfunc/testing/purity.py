@@ -1,4 +1,4 @@
-"""Purity: a function of its arguments alone, that changes nothing and shares nothing."""
+"""Check that a function is pure: it depends on its arguments alone, changes nothing and shares nothing."""
 
 import copy
 import math
@@ -22,16 +22,16 @@ def check_pure(f: Callable[..., object], *args: object, report: bool = False) ->
 
     Laws:
         No argument changes; the global random states of `random` and
-        `numpy.random` stay; it gives the same bits again, also after a call
-        with other values in between; and no result shares memory with an array
-        that can be written to.
+        `numpy.random` stay as they are; the same call gives the same bits
+        again, also after a call with other values in between; no result shares
+        memory with an array that can be written to.
 
     Args:
         f: any function. Of what it returns, arrays, numbers, strings, tuples,
-            lists, sets, mappings, and objects with attributes are compared;
+            lists, sets, mappings and objects with attributes are compared;
             functions are passed over.
-        args: its arguments. They are handed over as copies, arrays in them
-            writable, so that a change would succeed.
+        args: its arguments. They are handed over as copies with writable
+            arrays, so that an attempt to change them succeeds and is seen.
         report: print a table of all laws, and raise nothing.
 
     Returns:
@@ -55,29 +55,29 @@ def check_pure(f: Callable[..., object], *args: object, report: bool = False) ->
     return judged("check_pure", purity_laws(f, args, [f"argument {i}" for i in range(len(args))]), report)
 
 
-def purity_laws(f: Callable[..., object], args: Sequence[object], names: Sequence[str]) -> list[Law]:
-    """Return the laws of purity for a call, whose arguments have names.
+def purity_laws(
+    f: Callable[..., object], args: Sequence[object], names: Sequence[str], which: str = ""
+) -> list[Law]:
+    """Return the laws of purity for a call whose arguments have names; `which` function it is goes into the law's name.
 
     Example:
         >>> [name for name, law in purity_laws(np.negative, (np.ones(2),), ["x"])]
         ['arguments unchanged', 'global random state', 'same bits', 'no aliasing']
+        >>> purity_laws(np.negative, (np.ones(2),), ["x"], "df")[0][0]
+        'arguments unchanged, df'
     """
-    return [
-        ("arguments unchanged", lambda: unchanged(f, args, names)),
+    laws: list[Law] = [
+        ("arguments unchanged", lambda: _unchanged(f, args, names)),
         ("global random state", lambda: _global_state_untouched(f, args)),
         ("same bits", lambda: _repeats(f, args)),
         ("no aliasing", lambda: _no_aliasing(f, args, names)),
     ]
+    return [(f"{name}, {which}" if which else name, law) for name, law in laws]
 
 
-def unchanged(f: Callable[..., object], args: Sequence[object], names: Sequence[str]) -> Verdict:
-    """Say that no argument changes, or raise.
-
-    Example:
-        >>> unchanged(np.negative, (np.ones(2),), ["x"])[0]
-        'pass'
-    """
-    given = [writable(arg) for arg in args]
+def _unchanged(f: Callable[..., object], args: Sequence[object], names: Sequence[str]) -> Verdict:
+    """Check that no argument changes."""
+    given = [_writable(arg) for arg in args]
     before = [bits(arg) for arg in given]
     materialised(f(*given))
     for name, arg, then in zip(names, given, before, strict=True):
@@ -88,25 +88,27 @@ def unchanged(f: Callable[..., object], args: Sequence[object], names: Sequence[
 
 
 def _repeats(f: Callable[..., object], args: Sequence[object]) -> Verdict:
-    kept = materialised(f(*[writable(arg) for arg in args]))
+    """Check that the same call gives the same bits, and that a result stays as it is, whatever is called in between."""
+    kept = _result(f, args)
     first = bits(kept)
-    for between in (args, [changed(arg) for arg in args]):
+    for between in (args, [_changed(arg) for arg in args]):
         try:
-            materialised(f(*[writable(arg) for arg in between]))
+            _result(f, between)
         except Exception:
             if between is args:
-                raise  # of other values, a function may refuse some
+                raise  # other values may be refused
         if bits(kept) != first:
             cause = "a buffer is kept and written to again; return a new array"
             breach("a result", "stay as it is when the function is called again", "other values", cause)
-        if bits(materialised(f(*[writable(arg) for arg in args]))) != first:
+        if bits(_result(f, args)) != first:
             cause = "state kept between calls, a random generator that is not made from the key, or memory never filled"
             breach("the result", "be the same bits at each call with the same arguments", "others", cause)
     return "pass", "also after a call with other values"
 
 
 def _no_aliasing(f: Callable[..., object], args: Sequence[object], names: Sequence[str]) -> Verdict:
-    given = [writable(arg) for arg in args]
+    """Check that no result shares memory with a writable argument."""
+    given = [_writable(arg) for arg in args]
     results = arrays_in(materialised(f(*given)))
     for name, arg in zip(names, given, strict=True):
         for array in arrays_in(arg):
@@ -117,57 +119,50 @@ def _no_aliasing(f: Callable[..., object], args: Sequence[object], names: Sequen
 
 
 def _global_state_untouched(f: Callable[..., object], args: Sequence[object]) -> Verdict:
+    """Check that a call leaves the global random states as they are."""
     kept = random.getstate(), np.random.get_state(legacy=True)
     try:
-        random.random()  # so that a call which seeds is seen even if calls before it did the same
+        random.random()  # so that a call that seeds is seen, even if calls before it did the same
         np.random.random_sample()
         before = random.getstate(), bits(np.random.get_state(legacy=True))
-        materialised(f(*[writable(arg) for arg in args]))
+        _result(f, args)
         after = random.getstate(), bits(np.random.get_state(legacy=True))
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
     for module, then, now in zip(("random", "numpy.random"), before, after, strict=True):
         if then != now:
-            breach(
-                f"the global state of {module}", "stay as it is", "another", "draw from nnfunc.generator(key) instead"
-            )
+            cause = "draw from nnfunc.generator(key) instead"
+            breach(f"the global state of {module}", "stay as it is", "another", cause)
     return "pass", ""
 
 
-def writable(value: object) -> object:
-    """Copy a value with all arrays in it made new and writable, mappings made dicts.
+def _result(f: Callable[..., object], args: Sequence[object]) -> object:
+    """Return what a call with writable copies of the arguments gives."""
+    return materialised(f(*[_writable(arg) for arg in args]))
 
-    Example:
-        >>> a = np.zeros(2)
-        >>> a.setflags(write=False)
-        >>> writable({"a": a})["a"].flags.writeable
-        True
-    """
+
+def _writable(value: object) -> object:
+    """Copy a value; arrays in it become new and writable, mappings become dicts."""
     if isinstance(value, np.ndarray):
         return np.array(value, order="C" if value.flags.c_contiguous else "K")
     if isinstance(value, (dict, MappingProxyType)):
-        return {name: writable(part) for name, part in value.items()}
-    if type(value) in (tuple, list):
-        return type(value)(writable(part) for part in value) if isinstance(value, (tuple, list)) else value
+        return {name: _writable(part) for name, part in value.items()}
+    if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
+        return type(value)(_writable(part) for part in value)
     try:
         return value if callable(value) else copy.deepcopy(value)
     except Exception:
         return value  # it cannot be copied, and is handed over as it is
 
 
-def changed(value: object) -> object:
-    """Return a copy of a value with other numbers in all its float arrays.
-
-    Example:
-        >>> changed((np.ones(1), 3))
-        (array([1.625]), 3)
-    """
+def _changed(value: object) -> object:
+    """Return a copy of a value with other numbers in all its float arrays."""
     if isinstance(value, np.ndarray):
         return value * value.dtype.type(1.5) + value.dtype.type(0.125) if value.dtype.kind == "f" else value.copy()
     if isinstance(value, (dict, MappingProxyType)):
-        return {name: changed(part) for name, part in value.items()}
-    return tuple(changed(part) for part in value) if type(value) is tuple else writable(value)
+        return {name: _changed(part) for name, part in value.items()}
+    return tuple(_changed(part) for part in value) if type(value) is tuple else _writable(value)
 
 
 def materialised(value: object) -> object:
@@ -181,7 +176,7 @@ def materialised(value: object) -> object:
 
 
 def arrays_in(value: object) -> list[AnyArray]:
-    """Return all arrays in a value, in tuples, lists and mappings too.
+    """Return all arrays in a value, also those in tuples, lists and mappings.
 
     Example:
         >>> len(arrays_in((np.zeros(1), {"W": np.zeros(2)}, 3.0)))
@@ -194,7 +189,7 @@ def arrays_in(value: object) -> list[AnyArray]:
 
 
 def bits(value: object) -> Bits:
-    """Return what tells two values apart to the last bit; functions in them are passed over.
+    """Return something that tells two values apart to the last bit; functions in them are passed over.
 
     Example:
         >>> bits(np.zeros(1)) == bits(np.zeros(1)), bits(np.zeros(1)) == bits(-np.zeros(1))
@@ -203,7 +198,7 @@ def bits(value: object) -> Bits:
         True
     """
     if isinstance(value, np.ndarray):
-        # Objects have no bytes of their own, and between long doubles lies what nobody wrote.
+        # Objects have no bytes of their own, and the padding of long doubles holds what nobody wrote.
         content = repr(value.tolist()) if value.dtype.kind == "O" or value.dtype.char in "gG" else value.tobytes()
         return "array", value.dtype.str, value.shape, content
     if isinstance(value, Mapping):

@@ -1,13 +1,17 @@
-"""Inputs for the checkers, and comparisons: rows made of the caller's, other layouts, large values."""
+"""Make the inputs that checkers try, and compare what comes of them: the laws that several kinds of piece share."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from nnfunc.checks import locked
+from nnfunc.checks import FLOAT32, FLOAT64, locked
 from nnfunc.keys import generator
 from nnfunc.testing.laws import Verdict, breach
 from nnfunc.types import AnyArray, Array, DType, Params
+
+LAYOUT_CAUSE = "ravel, reshape or a flat index in another order"
 
 # Where a plain exp overflows in float32 but not in float64, which is the reference there.
 _LARGE = (30.0, 300.0)
@@ -16,10 +20,10 @@ _ROOM = 1e37
 
 
 def own_rows(x: Array, accepts: Callable[[Array], bool], n: int = 5) -> Array:
-    """Return n rows whose values come from the same columns of `x`, or x itself where they are not accepted.
+    """Return n rows made of values from the same columns of `x`, or `x` itself where such rows are not accepted.
 
-    Values that are not all whole numbers are scaled a little, so that no two
-    rows are equal.
+    Unless all values are whole numbers they are scaled a little, so that no
+    two rows are equal.
 
     Example:
         >>> own_rows(np.array([[0.5, 1.5]]), lambda x: True).shape
@@ -44,8 +48,28 @@ def in_dtype(params: Params, dtype: DType) -> Params:
     return {name: locked(array.astype(dtype)) for name, array in params.items()}
 
 
+def zeroed(params: Params) -> Params:
+    """Return locked zeros in the shapes and dtypes of params.
+
+    Example:
+        >>> zeroed({"b": np.ones(2)})["b"]
+        array([0., 0.])
+    """
+    return {name: locked(np.zeros_like(array)) for name, array in params.items()}
+
+
+def backwards(params: Params) -> Params:
+    """Return the same params in reverse order.
+
+    Example:
+        >>> list(backwards({"W": np.ones(1), "b": np.ones(1)}))
+        ['b', 'W']
+    """
+    return dict(reversed(list(params.items())))
+
+
 def reordered(array: AnyArray) -> AnyArray:
-    """Return an equal locked array with another memory layout: columns first, every second element.
+    """Return an equal locked array in another memory layout: columns first, every second element of a larger one.
 
     Example:
         >>> a = np.arange(6.0).reshape(2, 3)
@@ -62,9 +86,9 @@ def reordered(array: AnyArray) -> AnyArray:
 
 
 def shifted(params: Params) -> Params:
-    """Return params moved away from what `init` gives, where gains of 1 and shifts of 0 hide what is left out.
+    """Return params moved away from what `init` gives, whose gains of 1 and shifts of 0 hide what is left out.
 
-    What is above 0 throughout stays so.
+    Arrays whose values are all above 0 stay above 0.
 
     Example:
         >>> p = shifted({"s": np.ones(3), "b": np.zeros(2)})
@@ -80,7 +104,7 @@ def shifted(params: Params) -> Params:
 
 
 def check_same_in_float32(single: Mapping[str, AnyArray], double: Mapping[str, AnyArray]) -> None:
-    """Raise AssertionError if what is computed in float32 is something else than in float64.
+    """Raise AssertionError if float32 gives other results than float64, beyond rounding.
 
     Example:
         >>> check_same_in_float32({"y": np.ones(2)}, {"y": np.full(2, 1 + 1e-6)})
@@ -88,7 +112,7 @@ def check_same_in_float32(single: Mapping[str, AnyArray], double: Mapping[str, A
     size = max((float(np.max(np.abs(array), initial=0)) for array in double.values()), default=0.0)
     for name, array in double.items():
         gap = np.abs(single[name].astype(np.float64) - array)
-        # A corner may fall to the other side of a rounding; most elements do not stand on one.
+        # Rounding may push an element across a corner; most elements are not near one.
         far = np.count_nonzero(gap > 1e-3 * (np.abs(array) + size))
         if far > 0.02 * array.size or not np.isfinite(single[name]).all():
             cause = "another formula for float32, or a difference that float32 cannot hold"
@@ -97,7 +121,7 @@ def check_same_in_float32(single: Mapping[str, AnyArray], double: Mapping[str, A
 
 
 def close(a: AnyArray, b: AnyArray, size: float | None = None) -> bool:
-    """Say whether two arrays are equal but for rounding, of numbers of a given size or of their own.
+    """Say whether two arrays are equal up to the rounding of numbers of a given size, or of their own.
 
     Example:
         >>> close(np.ones(2), np.ones(2) + 1e-12), close(np.ones(2), np.zeros(2))
@@ -110,7 +134,7 @@ def close(a: AnyArray, b: AnyArray, size: float | None = None) -> bool:
 
 
 def first_difference(a: AnyArray, b: AnyArray) -> str:
-    """Say where `a` differs most from what it should be, `b`.
+    """Say where `a` differs most from `b`, which is what it should be.
 
     Example:
         >>> first_difference(np.array([1.0, 5.0]), np.array([1.0, 1.0]))
@@ -124,8 +148,81 @@ def first_difference(a: AnyArray, b: AnyArray) -> str:
     return f"{a[at]:.4g} for {b[at]:.4g} at {[int(i) for i in at]} ({times:.3g} times)"
 
 
+def looks_drawn(array: Array) -> bool:
+    """Say whether values look random: hardly any two are equal, and neighbours have nothing to do with each other.
+
+    Example:
+        >>> looks_drawn(np.random.default_rng(0).normal(size=(9, 9))), looks_drawn(np.eye(9))
+        (True, False)
+        >>> looks_drawn(np.linspace(0, 1, 81).reshape(9, 9))
+        False
+    """
+    flat = np.asarray(array, np.float64).ravel()
+    if flat.size < 6 or len(np.unique(np.abs(flat))) < 0.95 * flat.size or not np.isfinite(flat).all():
+        return False
+    if flat.size < 12:  # too few for statistics, but not for a pattern
+        steps = np.diff(flat)
+        return len(np.unique(np.abs(steps).round(9))) == steps.size and not (np.all(steps > 0) or np.all(steps < 0))
+    centred = flat - flat.mean()
+    along = abs(float(np.vdot(centred[1:], centred[:-1]))) / float(np.vdot(centred, centred))
+    return along < 4 / math.sqrt(flat.size)
+
+
+def check_finite(subject: str, constraint: str, array: ArrayLike, cause: str = "") -> None:
+    """Raise AssertionError unless all values are finite.
+
+    Example:
+        >>> check_finite("y", "be finite", np.ones(2))
+    """
+    if not np.isfinite(array).all():
+        breach(subject, constraint, "nan or inf", cause)
+
+
+def dtype_law(
+    compute: Callable[[DType], Mapping[str, AnyArray]], subject: str, constraint: str, cause: str, alike: bool = True
+) -> Verdict:
+    """Try float32 and float64: results must have the dtype asked for and, if `alike`, differ by rounding only.
+
+    `subject` and `constraint` are those of a breach, with {name} and {dtype} to be filled in.
+
+    Example:
+        >>> def doubled(dtype):
+        ...     return {"y": 2.0 * np.ones(3, dtype)}
+        >>> dtype_law(doubled, "{name}", "be {dtype}", "")
+        ('pass', 'float32, float64')
+    """
+    found: list[Mapping[str, AnyArray]] = []
+    for dtype in (FLOAT32, FLOAT64):
+        found.append(compute(dtype))
+        for name, array in found[-1].items():
+            if np.asarray(array).dtype != dtype:
+                breach(subject.format(name=name), constraint.format(dtype=dtype), str(array.dtype), cause)
+    if alike:
+        check_same_in_float32(*found)
+    return "pass", "float32, float64"
+
+
+def layout_law(
+    plain: Mapping[str, AnyArray], strange: Mapping[str, AnyArray], of: str, size: float | None = None
+) -> Verdict:
+    """Compare results with those of equal inputs in another memory layout.
+
+    Example:
+        >>> layout_law({"y": np.ones(2)}, {"y": np.zeros(2)}, "x")
+        Traceback (most recent call last):
+        ...
+        AssertionError: y must not depend on the memory layout of x, got 0 for 1 at [0] (0 times)
+          usual cause: ravel, reshape or a flat index in another order
+    """
+    for name, array in plain.items():
+        if not close(array, strange[name], size):
+            got = first_difference(strange[name], array)
+            breach(name, f"not depend on the memory layout of {of}", got, LAYOUT_CAUSE)
+    return "pass", "columns first, strides of two"
+
+
 def stable_law(everything: Callable[[Array], dict[str, Array]], x: Array) -> Verdict:
-    """Try large inputs: what float64 can tell, float32 must give finite; and no NaN where there was none.
+    """Try large inputs: float32 must be finite where float64 is moderate, and no NaN may appear as inputs grow.
 
     Example:
         >>> def naive(x):

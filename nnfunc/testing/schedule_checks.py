@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from nnfunc.checks import FLOAT32, FLOAT64, as_number, as_size, check_callable, problem
-from nnfunc.testing.drawing import looks_drawn
+from nnfunc.testing.samples import looks_drawn
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.types import Initializer, Key, Monitor, Schedule, State
