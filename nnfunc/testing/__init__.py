@@ -12,7 +12,7 @@ With ``report=True`` a checker prints a table of all its laws instead.
 
 from nnfunc.testing.function_checks import check_activation, check_metric
 from nnfunc.testing.laws import LawResult
-from nnfunc.testing.layer_checks import check_layer
+from nnfunc.testing.layers import check_layer
 from nnfunc.testing.loss_checks import check_loss
 from nnfunc.testing.optimizer_checks import check_optimizer
 from nnfunc.testing.params_checks import check_penalty, check_transform

@@ -21,7 +21,7 @@ from nnfunc.layers import activation
 from nnfunc.rules import as_pair, base_function
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
-from nnfunc.testing.layer_checks import check_layer
+from nnfunc.testing.layers import check_layer
 from nnfunc.testing.purity import purity_laws
 from nnfunc.testing.samples import check_same_in_float32, close, first_difference, reordered, stable_law
 from nnfunc.types import Activation, AnyArray, Array, ElementwiseFn, Metric

@@ -1,0 +1,416 @@
+"""Check a layer, or a whole network, against the laws of ``(init, forward)``, tried one by one."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.calibration import calibrate, has_batch_norm
+from nnfunc.checks import FLOAT32, FLOAT64, as_inputs, locked, problem
+from nnfunc.norms import batch_norm_forward
+from nnfunc.params import checked_params
+from nnfunc.pieces import check_layer as check_arguments, check_pair
+from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
+from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
+from nnfunc.testing.purity import bits, purity_laws
+from nnfunc.testing.samples import (
+    close,
+    dtype_law,
+    first_difference,
+    in_dtype,
+    layout_law,
+    looks_drawn,
+    own_rows,
+    reordered,
+    shifted,
+    stable_law,
+)
+from nnfunc.types import Array, DType, Key, Layer, Params, Pullback
+from nnfunc.walk import joined, made_by, walk
+
+_ROWS = 32
+_TRAINING: Key = (3, 1)
+
+# How many keys are tried, how many for a mean over keys, and on at least how many rows.
+_KEYS = 64
+_MEAN_KEYS = 400
+_NOISY_ROWS = 64
+
+
+def check_layer(
+    layer: Layer,
+    x: ArrayLike,
+    *,
+    params: Params | None = None,
+    independent_rows: bool = True,
+    inference: bool = True,
+    noise: bool | None = None,
+    unbiased: bool = True,
+    fixed: Collection[str] = (),
+    report: bool = False,
+) -> list[LawResult]:
+    """Check that a layer, or a whole network, keeps the laws of layers.
+
+    Laws:
+        form; init repeats, keeps its dtype and shares nothing; purity of
+        forward and of the way back, with and without a key; gradients of every
+        parameter and of the input against slopes by differences, at the params
+        given and away from them; float32 gives float32 and float64 gives
+        float64, with the same results; a row by itself gives what it gives in a
+        batch; rows do not touch at inference; gradients of rows add up; keys
+        decide the noise, and its mean, if the layer has no params, is
+        inference; finite at large inputs; a way back that is linear; the same
+        whatever the memory layout.
+
+    Args:
+        layer: ``(init, forward)``.
+        x: rows that the layer is meant for, of which the first 32 are used.
+            The checker adds rows of its own, made of values from the same columns.
+        params: to check with; fresh ones from `init` if none. The library's
+            batch norms are calibrated on `x`.
+        independent_rows: False declares that rows touch each other at inference.
+        inference: False declares that the layer refuses to run without a key.
+        noise: whether a key makes the layer draw; None to find out.
+        unbiased: False declares that the mean of the noise is not inference.
+        fixed: names of params that have no gradient on purpose.
+        report: print a table of all laws, and raise nothing.
+
+    Returns:
+        A dict per law: ``law``, ``status`` ("pass", "fail", "undecided" or
+        "not applicable") and ``detail``.
+
+    Raises:
+        AssertionError: a law is broken or cannot be decided; the message says
+            which, where, what was expected, and the usual cause.
+        TypeError, ValueError: `x` holds no rows of floats, or `fixed` a name
+            that is not in the params.
+
+    Example:
+        >>> from nnfunc import dense, relu
+        >>> results = check_layer(dense(3, 2, relu), np.linspace(-1, 1, 12).reshape(4, 3))
+        >>> sorted({result["status"] for result in results})
+        ['not applicable', 'pass']
+    """
+    rows = locked(as_inputs("check_layer", "x", x, FLOAT64)[:_ROWS])
+    modes: list[Key | None] = [None, _TRAINING] if inference else [_TRAINING]
+    form: Law = ("form", partial(_form, layer, rows, params, modes))
+    try:
+        held = _start(layer, rows, params)
+        own = own_rows(rows, partial(_runs, layer, held, modes))
+        moved_params = shifted(held)
+        away = moved_params if _runs(layer, moved_params, modes, own) else held
+        dy = weights_for(layer[1](in_dtype(held, FLOAT64), own.copy(), modes[0])[0])
+    except Exception as error:
+        return judged("check_layer", [form, stumbled(error)], report)
+    for name in fixed:
+        if name not in held:
+            raise ValueError(problem("check_layer", "fixed", f"hold names of params ({', '.join(held)})", repr(name)))
+    none = set(fixed) | _statistics(layer)
+    moved = tuple(name for name in held if name not in none)
+    given, declared = partial(not_applicable, "params were given"), partial(not_applicable, "declared")
+    laws: list[Law] = [form, ("init", partial(_init, layer) if params is None else given)]
+    for mode in modes:
+        which = "inference" if mode is None else "training"
+        there_and_back = partial(_there_and_back, layer, key=mode)
+        laws += [
+            *purity_laws(there_and_back, (dict(away), own, dy), ("params", "x", "dy"), which),
+            (f"calls apart, {which}", partial(_calls_apart, layer, away, own, mode)),
+            (f"gradient, {which}", partial(_gradient, layer, ((held, rows), (away, own)), mode, moved)),
+            (f"dtype, {which}", partial(_dtype, layer, away, own, mode)),
+        ]
+    rowwise = inference and independent_rows
+    laws += [
+        ("one row", partial(_one_row, layer, away, own) if rowwise else declared),
+        ("rows independent", partial(_rows_independent, layer, away, own) if rowwise else declared),
+        ("gradients add up", partial(_add_up, layer, away, own) if rowwise else declared),
+        ("keys", partial(_draws, layer, held, own, inference, noise, unbiased)),
+        ("stable", partial(stable_law, partial(_everything, layer, held, modes), np.concatenate([own, -own]))),
+        ("linear way back", partial(_linear, layer, away, own, modes)),
+        ("memory layout", partial(_layout, layer, away, own, modes)),
+    ]
+    return judged("check_layer", laws, report)
+
+
+def _start(layer: Layer, x: Array, params: Params | None) -> Params:
+    """Return locked float64 params to check a layer with, batch norms calibrated."""
+    check_pair("check_layer", "layer", layer)
+    held, _ = checked_params("check_layer", layer[0](0, FLOAT64) if params is None else params)
+    held = in_dtype(held, FLOAT64)
+    return calibrate(layer, held, x) if has_batch_norm(layer) else held
+
+
+def _runs(layer: Layer, params: Params, modes: list[Key | None], x: Array) -> bool:
+    """Say whether the layer accepts these rows."""
+    try:
+        with np.errstate(all="ignore"):
+            return all(np.isfinite(layer[1](params, x.copy(), mode)[0]).all() for mode in modes)
+    except (ValueError, IndexError, TypeError, ArithmeticError):
+        return False
+
+
+def _statistics(layer: Layer) -> set[str]:
+    """Return the names of batch norms' statistics, which have no gradient."""
+    norms = [path for path, part in walk(layer) if made_by(part) is batch_norm_forward]
+    return {joined(path, name) for path in norms for name in ("mean", "var")}
+
+
+def _there_and_back(layer: Layer, params: Params, x: Array, dy: Array, key: Key | None) -> tuple[Array, Params, Array]:
+    """Return y, the gradients and dx."""
+    y, pullback = layer[1](params, x, key)
+    grads, dx = pullback(dy)
+    return y, grads, dx()
+
+
+def _everything(layer: Layer, params: Params, modes: list[Key | None], x: Array) -> dict[str, Array]:
+    """Return by name all that the layer computes for some rows, in the dtype of the rows."""
+    found: dict[str, Array] = {}
+    held = in_dtype(params, x.dtype)
+    for mode in modes:
+        y, pullback = layer[1](held, locked(x), mode)
+        grads, dx = pullback(locked(weights_for(y).astype(y.dtype)))
+        which = "" if mode is None else ", with a key"
+        found |= {f"y{which}": y, f"dx(){which}": dx()}
+        found |= {f"the gradient of {name}{which}": np.asarray(array) for name, array in grads.items()}
+    return found
+
+
+def _largest(arrays: Mapping[str, Array]) -> float:
+    """Return the largest absolute value in some arrays."""
+    return max((float(np.max(np.abs(array), initial=0)) for array in arrays.values()), default=0.0)
+
+
+def _form(layer: Layer, x: Array, params: Params | None, modes: list[Key | None]) -> Verdict:
+    """Check that the layer takes and returns what layers do, in every mode."""
+    check_arguments("check_layer", "layer", layer)
+    held = _start(layer, x, params)
+    for mode in [*modes, 7]:
+        which = "without a key" if mode is None else f"with key {mode}"
+        result = layer[1]({name: np.array(array) for name, array in held.items()}, np.array(x), mode)
+        if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
+            breach("forward", "return a pair (y, pullback)", result)
+        y, pullback = result
+        if type(y) is not np.ndarray or y.ndim == 0 or len(y) != len(x):
+            breach(f"y {which}", f"be an array with a row for each of the {len(x)} of x", y)
+        back = pullback(weights_for(y).astype(y.dtype))
+        if type(back) is not tuple or len(back) != 2 or not hasattr(back[0], "items") or not callable(back[1]):
+            breach("pullback", "return a pair (grads by name, dx), dx a function", back)
+        grads, dx = back[0], back[1]()
+        for name, array in grads.items():
+            if name not in held:
+                breach(f"the gradient {name}", f"have the name of a parameter ({', '.join(held)})", repr(name))
+            if np.shape(array) != held[name].shape:
+                constraint = f"have the parameter's shape {held[name].shape}"
+                cause = "the two factors of a product stand the wrong way round" if held[name].ndim == 2 else ""
+                breach(f"the gradient of {name}", constraint, np.shape(array), cause)
+        if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
+            breach("dx()", f"have the shape {x.shape} of x", dx)
+    return "pass", ", ".join(f"{name} {array.shape}" for name, array in held.items()) or "no params"
+
+
+def _init(layer: Layer) -> Verdict:
+    """Check that init is pure, keeps its dtype and draws from its key."""
+    for dtype in (FLOAT32, FLOAT64):
+        first, second = dict(layer[0]((0, 1), dtype)), dict(layer[0]((0, 1), dtype))
+        if bits(first) != bits(second):
+            cause = "draw from generator(key)"
+            breach("init", "give the same bits for the same key", "others at the second call", cause)
+        for name, array in first.items():
+            if not isinstance(array, np.ndarray) or array.dtype != dtype:
+                breach(f"init's {name}", f"be a {dtype} array, the dtype asked for", array)
+            if not np.isfinite(array).all():
+                breach(f"init's {name}", "be finite", array)
+            if np.shares_memory(array, np.asarray(second[name])):
+                cause = "a kept array is returned"
+                breach(f"init's {name}", "be a new array at each call", "the same memory twice", cause)
+    others = [layer[0](key, FLOAT64) for key in (0, 1, (0, 2), (1, 1), (0, 0))]
+    for name, array in layer[0]((0, 1), FLOAT64).items():
+        if looks_drawn(array) and all(bits(array) == bits(other[name]) for other in others):
+            constraint = "differ from key to key, as it looks drawn"
+            breach(f"init's {name}", constraint, "the same for 6 keys", "the key is ignored")
+    return "pass", "6 keys"
+
+
+def _calls_apart(layer: Layer, params: Params, x: Array, key: Key | None) -> Verdict:
+    """Check that calls know nothing of each other: other inputs in between change neither results nor ways back."""
+    y, pullback = layer[1](params, x, key)
+    kept, dy = bits(y), locked(weights_for(y))
+    alone = bits(_there_and_back(layer, params, x, dy, key)[1:])
+    other = locked(x[::-1] + 0.125) if _runs(layer, params, [key], x[::-1] + 0.125) else locked(x[::-1].copy())
+    layer[1](params, other, key)[1](dy)
+    grads, dx = pullback(dy)
+    late = bits((grads, dx()))
+    again, dx_again = pullback(dy)
+    twice = bits((again, dx_again()))
+    if bits(y) != kept:
+        cause = "a buffer is kept and written to again"
+        breach("y", "stay as it is when forward is called again", "other values", cause)
+    if late != alone:
+        cause = "what forward notes for the way back is kept outside of the call (a global, an attribute, a list)"
+        breach("pullback", "belong to its own call of forward", "another result after a call with other rows", cause)
+    if twice != alone:
+        breach("pullback", "give the same when called again", "another result", "it changes what it holds")
+    return "pass", ""
+
+
+def _gradient(
+    layer: Layer, points: tuple[tuple[Params, Array], ...], key: Key | None, moved: tuple[str, ...]
+) -> Verdict:
+    """Check the gradients of params and of x at some points."""
+    name = "x" if "x" not in points[0][0] else "the input x"
+
+    def called(case: Params) -> tuple[Array, Pullback]:
+        return layer[1]({each: locked(case[each]) for each in case if each != name}, locked(case[name]), key)
+
+    def back(case: Params, r: Array) -> Params:
+        grads, dx = called(case)[1](locked(r))
+        return {**grads, name: dx()}
+
+    subject: Subject = {
+        "forward": lambda case: called(case)[0],
+        "back": back,
+        "rows": (name,),
+        "moved": (*moved, name),
+    }
+    return gradient_law(subject, *({**params, name: x} for params, x in points))
+
+
+def _dtype(layer: Layer, params: Params, x: Array, key: Key | None) -> Verdict:
+    """Check the dtypes of all results, and that they are alike; noise may be drawn in the dtype of x, and differ."""
+    alike = key is None or bits(layer[1](params, x, 0)[0]) == bits(layer[1](params, x, 1)[0])
+    cause = "a float64 array or NumPy scalar in the arithmetic; make it a Python float, or give it x.dtype"
+
+    def compute(dtype: DType) -> Params:
+        return _everything(layer, params, [key], x.astype(dtype))
+
+    return dtype_law(compute, "{name}", "be {dtype} for {dtype} inputs", cause, alike)
+
+
+def _one_row(layer: Layer, params: Params, x: Array) -> Verdict:
+    """Check that a row by itself gives what it gives in a batch, forward and back."""
+    dy = locked(weights_for(layer[1](params, x, None)[0]))
+    y, _, dx = _there_and_back(layer, params, x, dy, None)
+    for i in range(len(x)):
+        row = locked(x[i : i + 1])
+        own_y, _, own_dx = _there_and_back(layer, params, row, dy[i : i + 1], None)
+        for name, own, batch in (("y", own_y, y[i : i + 1]), ("dx()", own_dx, dx[i : i + 1])):
+            if not close(own, batch):
+                cause = "statistics of the batch at inference, or a mean over the rows"
+                cause = cause if own.shape == batch.shape else "an axis of length 1 is lost"
+                subject, got = f"{name} of row {i} by itself", first_difference(own, batch)
+                breach(subject, "be what it is in a batch", got, cause, shown_by=f"x = {listed(row)}")
+    return "pass", f"{len(x)} rows"
+
+
+def _rows_independent(layer: Layer, params: Params, x: Array) -> Verdict:
+    """Check that a change of one row of x changes that row of y only."""
+    y = layer[1](params, x, None)[0]
+    for i in range(len(x)):
+        other = np.array(x)
+        other[i] = x[i - 1]
+        rest = np.arange(len(x)) != i
+        changed, as_before = layer[1](params, locked(other), None)[0][rest], y[rest]
+        if not close(changed, as_before):
+            got = f"a change of others, {first_difference(changed, as_before)}"
+            cause = "a sum or mean over axis 0 at inference; declare independent_rows=False if it is meant"
+            breach(f"a change of row {i} of x", f"change row {i} of y only", got, cause)
+    return "pass", f"{len(x)} rows"
+
+
+def _add_up(layer: Layer, params: Params, x: Array) -> Verdict:
+    """Check that the gradients of single rows add up to that of the batch."""
+    y, pullback = layer[1](params, x, None)
+    dy = weights_for(y)
+    whole = pullback(locked(dy))[0]
+    parts = [layer[1](params, locked(x[[i]]), None)[1](locked(dy[[i]]))[0] for i in range(len(x))]
+    size = _largest({name: array for part in parts for name, array in part.items()})
+    for name, array in whole.items():
+        total = np.asarray(sum(np.asarray(part[name]) for part in parts))
+        if not close(total, np.asarray(array), size):
+            cause = "a mean over the rows in the gradient (the mean is taken by loss and grads alone), or a kept buffer"
+            got = first_difference(np.asarray(array), total)
+            breach(f"the gradient of {name}", "be the sum of its rows' gradients", got, cause)
+    return "pass", f"{len(x)} rows"
+
+
+def _linear(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> Verdict:
+    """Check that the way back of a multiple of dy is that multiple."""
+    for mode in modes:
+        y, pullback = layer[1](params, x, mode)
+        dy = weights_for(y)
+        plain, dx = pullback(locked(dy))
+        expected = {**plain, "dx()": dx()}
+        for factor in (1e6, 1e-6):
+            grads, scaled_dx = pullback(locked(dy * factor))
+            scaled = {**grads, "dx()": scaled_dx()}
+            for name, array in expected.items():
+                back = np.asarray(scaled[name]) / factor
+                if not close(back, np.asarray(array), _largest(expected)):
+                    got = first_difference(back, np.asarray(array))
+                    constraint = f"be {factor:g} times as large for {factor:g} dy"
+                    breach(name, constraint, got, "a clip or threshold on gradients")
+    return "pass", "dy by 1e6 and 1e-6"
+
+
+def _layout(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> Verdict:
+    """Check that nothing depends on the memory layout of params and rows."""
+    plain = _everything(layer, params, modes, x)
+    strange = _everything(layer, {name: reordered(array) for name, array in params.items()}, modes, reordered(x))
+    return layout_law(plain, strange, "what is given", _largest(plain))
+
+
+def _draws(layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, unbiased: bool) -> Verdict:
+    """Check over many keys that every part of a key matters, and that the mean over keys is inference."""
+    forward = layer[1]
+
+    def outputs(keys: Iterable[Key]) -> list[Array]:
+        return [forward(params, x, key)[0] for key in keys]
+
+    groups = {
+        "0, 1, 2, ...": outputs(range(_KEYS)),
+        "(0, 0), (0, 1), ...": outputs((0, i) for i in range(_KEYS)),
+        "(0, 1, 0), (0, 1, 1), ...": outputs((0, 1, i) for i in range(_KEYS)),
+        "(0, 5), (1, 5), ...": outputs((i, 5) for i in range(_KEYS)),
+        "(0, 63), (1, 62), ...": outputs((i, _KEYS - 1 - i) for i in range(_KEYS)),
+    }
+    varied = {keys: len({bits(y) for y in group}) > 1 for keys, group in groups.items()}
+    if not any(varied.values()):
+        return _without_noise(layer, params, x, inference, noise, groups["0, 1, 2, ..."][0])
+    if noise is False:
+        breach("y", "not depend on the key, as declared", "other values for other keys")
+    for keys, moves in varied.items():
+        if not moves:
+            cause = "only a part of the key is used"
+            breach(f"y for the keys {keys}", "differ from key to key", "the same for all", cause)
+    if not inference:
+        return "pass", "differs from key to key"
+    x = locked(np.tile(x, (math.ceil(_NOISY_ROWS / len(x)), *[1] * (x.ndim - 1))))
+    still = forward(params, x, None)[0]
+    if bits(forward(params, x, 0)[0]) == bits(still) != bits(forward(params, x, 1)[0]):
+        breach("y for the key 0", "be that of a training pass", "inference", "0 is a key: ask whether key is None")
+    # Of a mean that goes through a curve, nothing simple holds.
+    if not unbiased or params or not close(forward(params, locked(2 * x), None)[0], 2 * still) or not still.any():
+        return "pass", "differs from key to key"
+    shares = [float(np.vdot(y, still) / np.vdot(still, still)) for y in outputs((9, i) for i in range(_MEAN_KEYS))]
+    mean, spread = float(np.mean(shares)), float(np.std(shares)) / math.sqrt(_MEAN_KEYS)
+    if abs(mean - 1) > max(0.01, 6 * spread):
+        cause = "what is kept must be scaled by 1 / (1 - rate), in training or, inverted, at inference"
+        breach("the mean of y over keys", "be y without a key", f"{mean:.2f} times that", cause)
+    return "pass", "differs from key to key, and its mean is inference"
+
+
+def _without_noise(
+    layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, trained: Array
+) -> Verdict:
+    """Judge a layer that gives the same for all keys, whether it was meant to or not."""
+    if noise:
+        breach("y", "differ from key to key, as declared", f"the same for {5 * _KEYS} keys", "the key is ignored")
+    if not inference or noise is False or close(layer[1](params, x, None)[0], trained):
+        return "not applicable", "draws nothing"
+    other = np.array(x)
+    other[0] = x[0] * 0.5 + x[-1] * 0.5 + 0.25
+    if close(layer[1](params, locked(other), 0)[0][1:], trained[1:]):
+        cause = "the key is ignored, and one mask is used for all; declare noise=False if nothing is meant to be drawn"
+        breach("y", "differ from key to key, as a key changes it", f"the same for {5 * _KEYS} keys", cause)
+    return "not applicable", "draws nothing; rows touch in training"
