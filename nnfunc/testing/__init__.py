@@ -14,7 +14,7 @@ from nnfunc.testing.function_checks import check_activation, check_metric
 from nnfunc.testing.laws import LawResult
 from nnfunc.testing.layers import check_layer
 from nnfunc.testing.loss_checks import check_loss
-from nnfunc.testing.optimizer_checks import check_optimizer
+from nnfunc.testing.optimizers import check_optimizer
 from nnfunc.testing.params_checks import check_penalty, check_transform
 from nnfunc.testing.purity import check_pure
 from nnfunc.testing.schedule_checks import (
