@@ -10,10 +10,10 @@ expected and what came, the usual cause, and the smallest input that shows it.
 With ``report=True`` a checker prints a table of all its laws instead.
 """
 
-from nnfunc.testing.function_checks import check_activation, check_metric
+from nnfunc.testing.activations import check_activation
 from nnfunc.testing.laws import LawResult
 from nnfunc.testing.layers import check_layer
-from nnfunc.testing.loss_checks import check_loss
+from nnfunc.testing.losses import check_loss, check_metric
 from nnfunc.testing.optimizers import check_optimizer
 from nnfunc.testing.params_checks import check_penalty, check_transform
 from nnfunc.testing.purity import check_pure

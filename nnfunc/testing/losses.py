@@ -1,26 +1,27 @@
-"""Checking a loss: the laws of ``(outputs, targets) -> (per_example, d_outputs)``."""
+"""Check functions of outputs and targets against the laws: losses, which have a gradient, and metrics."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import (
-    FLOAT32,
-    FLOAT64,
-    as_inputs,
-    as_targets,
-    check_callable,
-    locked,
-    problem,
-)
+from nnfunc.checks import FLOAT64, as_inputs, as_targets, check_callable, locked, problem
 from nnfunc.keys import generator
 from nnfunc.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import check_same_in_float32, close, first_difference, reordered, stable_law
-from nnfunc.types import AnyArray, Array, DType, LossFn, Params
+from nnfunc.testing.samples import (
+    LAYOUT_CAUSE,
+    close,
+    dtype_law,
+    first_difference,
+    layout_law,
+    reordered,
+    stable_law,
+)
+from nnfunc.types import AnyArray, Array, DType, LossFn, Metric, Params
 from nnfunc.verbs import loss
 
 _ROWS = 32
@@ -28,20 +29,20 @@ _NAMES = ("per_example", "d_outputs")
 
 
 def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, report: bool = False) -> list[LawResult]:
-    """Check that a loss keeps the laws of losses.
+    """Check that a loss ``(outputs, targets) -> (per_example, d_outputs)`` keeps the laws.
 
     Laws:
         form; purity; d_outputs against the slopes of per_example; a row's loss
-        and gradient are its own, in a batch of any size, nothing averaged over
-        the rows; unequal shapes of outputs and targets are an error, also
-        where they broadcast; row weights; dtypes closed, and the same results; finite at large
-        outputs, and no NaN where outputs are exactly right; the same whatever
-        the memory layout.
+        and gradient are its own in a batch of any size, nothing is averaged
+        over the rows; unequal shapes of outputs and targets are an error, also
+        where they broadcast; row weights; float32 gives float32 and float64
+        gives float64, with the same results; finite at large outputs, and no
+        NaN where outputs are exactly right; the same whatever the memory layout.
 
     Args:
         loss_fn: the function.
-        outputs: (n, ...) such as a network gives, at most 32 rows of which are
-            used: logits, probabilities, values. The checker mixes rows of its own from them.
+        outputs: (n, ...) such as a network gives: logits, probabilities,
+            values. The first 32 rows are used, and rows mixed from them.
         targets: (n, ...) that belong to them.
         report: print a table of all laws, and raise nothing.
 
@@ -59,8 +60,10 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
         >>> check_loss(averaged, [[0.5], [2.0], [1.0]], [[0.0], [1.0], [3.0]])
         Traceback (most recent call last):
         ...
-        AssertionError: check_loss: the gradient of outputs[1, 0] must be 2, the slope of sum(y) that differences measure, got 1
-          usual cause: too small by a factor of 3.0 = the number of rows in the batch: the mean over rows is taken twice?
+        AssertionError: check_loss: the gradient of outputs[1, 0] must be 2,
+        the slope of sum(y) that differences measure, got 1
+          usual cause: too small by a factor of 3.0 = the number of rows in the batch:
+          the mean over rows is taken twice?
           smallest input found: outputs = [[1.0], [1.0]], targets = [[1.0], [0.0]]
           law: gradient
     """
@@ -87,7 +90,66 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
     return judged("check_loss", laws, report)
 
 
+def check_metric(metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, report: bool = False) -> list[LawResult]:
+    """Check that a metric ``(outputs, targets) -> float`` keeps the laws.
+
+    Laws:
+        form; purity; the order of the rows does not matter; float32 and
+        float64 agree; the same whatever the memory layout.
+
+    Args:
+        metric: the function.
+        outputs: (n, ...) that it is meant for, no two of them nearly equal if it ranks them.
+        targets: (n, ...).
+        report: print a table of all laws, and raise nothing.
+
+    Returns, Raises:
+        As `check_layer`.
+
+    Example:
+        >>> from nnfunc import accuracy
+        >>> results = check_metric(accuracy, [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 1, 0])
+        >>> {result["status"] for result in results}
+        {'pass'}
+    """
+    check_callable("check_metric", "metric", metric, "(outputs, targets) -> float")
+    given = as_inputs("check_metric", "outputs", outputs, FLOAT64)
+    y = as_targets("check_metric", "targets", targets, FLOAT64)
+
+    def number() -> Verdict:
+        value = metric(np.array(given), np.array(y))
+        if isinstance(value, np.ndarray) or not isinstance(value, (float, int, np.floating)):
+            breach("metric", "return one number", repr(value))
+        return ("pass", f"{float(value):g}") if np.isfinite(value) else breach("metric", "be finite", float(value))
+
+    def same(name: str, change: Callable[[AnyArray], AnyArray], tolerance: float, cause: str) -> Law:
+        def law() -> Verdict:
+            value, other = float(metric(given, y)), float(metric(change(given), change(y)))
+            if not np.isclose(value, other, rtol=tolerance, atol=tolerance):
+                breach("metric", f"be the same {name}", f"{other:g} for {value:g}", cause)
+            return "pass", ""
+
+        return name, law
+
+    def single(array: AnyArray) -> AnyArray:
+        return locked(array.astype(np.float32)) if array.dtype.kind == "f" else array
+
+    def mixed(array: AnyArray) -> AnyArray:
+        return locked(array[generator((7, len(array))).permutation(len(array))])
+
+    order_cause = "it goes by the order of the rows, or matches them wrongly"
+    laws: list[Law] = [
+        ("form", number),
+        *purity_laws(metric, (given, y), ("outputs", "targets")),
+        same("with the rows in another order", mixed, 1e-9, order_cause),
+        same("in float32", single, 1e-4, ""),
+        same("in another memory layout", reordered, 1e-9, LAYOUT_CAUSE),
+    ]
+    return judged("check_metric", laws, report)
+
+
 def _subject(loss_fn: LossFn) -> Subject:
+    """Return the loss per row with its way back, as a gradient is checked."""
     def forward(case: Params) -> Array:
         return loss_fn(locked(case["outputs"]), case["targets"])[0]
 
@@ -99,22 +161,29 @@ def _subject(loss_fn: LossFn) -> Subject:
 
 
 def _mixed(outputs: Array, targets: AnyArray, n: int = 5) -> tuple[Array, AnyArray]:
-    """Return n rows between the given ones, so that probabilities stay probabilities, with the targets of the nearer."""
+    """Return n rows between those given, so that probabilities stay probabilities, with the targets of the nearer."""
     draw = generator((5, outputs.size))
     i, j = draw.integers(0, len(outputs), n), draw.integers(0, len(outputs), n)
     other = outputs[j]
-    if outputs.ndim > 1:  # two equal rows would be one: between a row and its own mean there are more
+    if outputs.ndim > 1:  # between a row and itself there is nothing: mix it with its own mean
         other = np.where((i == j).reshape(-1, *[1] * (outputs.ndim - 1)), other.mean(axis=-1, keepdims=True), other)
     share = draw.uniform(0.6, 0.95, (n, *[1] * (outputs.ndim - 1)))
     return locked(share * outputs[i] + (1 - share) * other), locked(targets[i])
 
 
-def _in_dtype(outputs: Array, targets: AnyArray, dtype: DType) -> tuple[Array, AnyArray]:
-    floats = targets.dtype.kind == "f"
-    return locked(outputs.astype(dtype)), locked(targets.astype(dtype)) if floats else targets
+def _results(loss_fn: LossFn, outputs: Array, targets: AnyArray, dtype: DType) -> dict[str, Array]:
+    """Return by name what the loss gives for outputs, and targets that are floats, in a dtype."""
+    y = locked(targets.astype(dtype)) if targets.dtype.kind == "f" else targets
+    return _named(loss_fn(locked(outputs.astype(dtype)), y))
+
+
+def _named(result: tuple[Array, Array]) -> dict[str, Array]:
+    """Return by name what a loss gave."""
+    return dict(zip(_NAMES, result, strict=True))
 
 
 def _form(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that the loss returns finite losses and gradients of the right shapes."""
     result = loss_fn(np.array(outputs), np.array(targets))
     if type(result) is not tuple or len(result) != 2:
         breach("loss_fn", "return a pair (per_example, d_outputs)", result)
@@ -133,6 +202,7 @@ def _form(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
 
 
 def _rows_independent(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that a row gives in a batch what it gives by itself."""
     whole = loss_fn(outputs, targets)
     for i in range(len(outputs)):
         alone = loss_fn(locked(outputs[[i]]), locked(targets[[i]]))
@@ -140,18 +210,13 @@ def _rows_independent(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Ver
             if not close(batch[[i]], own):
                 cause = "a mean over the rows, which is taken by loss and grads alone; or a sum over the wrong axis"
                 shown = f"outputs = {outputs.round(6).tolist()}, targets = {targets.tolist()}"
-                got = first_difference(batch[[i]], own)
-                breach(
-                    f"{name} of row {i} in a batch of {len(outputs)}",
-                    "be what it is by itself",
-                    got,
-                    cause,
-                    shown_by=shown,
-                )
+                subject, got = f"{name} of row {i} in a batch of {len(outputs)}", first_difference(batch[[i]], own)
+                breach(subject, "be what it is by itself", got, cause, shown_by=shown)
     return "pass", f"{len(outputs)} rows"
 
 
 def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that targets whose shape does not fit are refused, also where they would broadcast."""
     n, classes = len(outputs), targets.ndim < outputs.ndim
     cases: list[tuple[Array, AnyArray]] = []
     if classes:
@@ -168,7 +233,7 @@ def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
         cases = [(outputs, targets[:, :1]), (outputs, targets[:1]), (outputs, targets[0]), (outputs, targets.ravel())]
     for given, other in cases:
         result = _accepts(loss_fn, given, other)
-        # Classes of shape (n, 1) are no classes; a result that the verbs refuse is refusal enough.
+        # Classes of shape (n, 1) are no classes; it is enough if the result is one that the verbs refuse.
         if result is None or (classes and not _is_of_form(result, n, given)):
             continue
         shapes = f"outputs of shape {given.shape} and targets of shape {other.shape}"
@@ -178,12 +243,13 @@ def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
 
 
 def _is_of_form(result: tuple[Array, Array], n: int, outputs: Array) -> bool:
+    """Say whether a result has the shapes of losses and gradients for n rows."""
     shapes = [getattr(part, "shape", None) for part in result] if isinstance(result, tuple) else []
     return shapes == [(n,), outputs.shape]
 
 
 def _accepts(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array, Array] | None:
-    """Return what the loss makes of outputs and targets, or none if it raises."""
+    """Return what the loss makes of outputs and targets, or None if it raises."""
     try:
         return loss_fn(locked(outputs), locked(targets))
     except Exception:
@@ -191,7 +257,7 @@ def _accepts(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array,
 
 
 def _weights(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
-    """Try the loss in `loss`, behind a network that computes nothing."""
+    """Check the weighted mean that `loss` takes, behind a network that computes nothing."""
     identity = no_params, identity_forward
     weight = np.array([2.0, 0.0, 1.0, 0.5, 3.0])
     per_example = np.array([loss_fn(locked(outputs[[i]]), locked(targets[[i]]))[0][0] for i in range(len(outputs))])
@@ -203,33 +269,22 @@ def _weights(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
 
 
 def _dtype(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
-    found = [
-        dict(zip(_NAMES, loss_fn(*_in_dtype(outputs, targets, dtype)), strict=True)) for dtype in (FLOAT32, FLOAT64)
-    ]
-    for dtype, results in zip((FLOAT32, FLOAT64), found, strict=True):
-        for name, array in results.items():
-            if array.dtype != dtype:
-                cause = "integer targets, a float64 array or a NumPy scalar in the arithmetic; cast to outputs.dtype"
-                breach(name, f"be {dtype} for {dtype} outputs", str(array.dtype), cause)
-    check_same_in_float32(*found)
-    return "pass", "float32, float64"
+    """Check that both results have the dtype of the outputs."""
+    cause = "integer targets, a float64 array or a NumPy scalar in the arithmetic; cast to outputs.dtype"
+    compute = partial(_results, loss_fn, outputs, targets)
+    return dtype_law(compute, "{name}", "be {dtype} for {dtype} outputs", cause)
 
 
 def _stable(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
-    """Try large outputs of either sign, so that the right answer and the wrong one are both far out."""
+    """Check large outputs of either sign, so that the right answer and the wrong one are both far out."""
     both, twice = np.concatenate([outputs, -outputs]), np.concatenate([targets, targets])
     if outputs.ndim == 2 and outputs.shape[1] > 1:
         both, twice = np.concatenate([both, both[:, ::-1]]), np.concatenate([twice, twice])
-
-    def everything(x: Array) -> dict[str, Array]:
-        per_example, d_outputs = loss_fn(*_in_dtype(x, twice, x.dtype))
-        return {"per_example": per_example, "d_outputs": d_outputs}
-
-    return stable_law(everything, both)
+    return stable_law(lambda x: _results(loss_fn, x, twice, x.dtype), both)
 
 
 def _exact(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
-    """Try outputs that are the targets: values without error, probabilities of exactly 0 and 1."""
+    """Check outputs that are the targets: values without error, probabilities of exactly 0 and 1."""
     exact = targets.astype(np.float64)
     if targets.shape != outputs.shape:
         if targets.dtype.kind not in "iu" or targets.ndim != 1 or outputs.ndim != 2:
@@ -243,9 +298,6 @@ def _exact(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
 
 
 def _layout(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
-    strange = loss_fn(reordered(outputs), reordered(targets))
-    for name, array, other in zip(_NAMES, loss_fn(outputs, targets), strange, strict=True):
-        if not close(array, other):
-            cause = "ravel, reshape or a flat index in another order"
-            breach(name, "not depend on the memory layout of what is given", first_difference(other, array), cause)
-    return "pass", "columns first, strides of two"
+    """Check that nothing depends on the memory layout of outputs and targets."""
+    strange = _named(loss_fn(reordered(outputs), reordered(targets)))
+    return layout_law(_named(loss_fn(outputs, targets)), strange, "what is given")
