@@ -1,4 +1,4 @@
-"""Checking functions of params: penalties, and what transforms gradients."""
+"""Check functions of params against the laws: penalties, and what transforms gradients before a step."""
 
 import math
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.checks import FLOAT32, FLOAT64, check_callable, locked
+from nnfunc.checks import FLOAT64, check_callable
 from nnfunc.params import checked_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import check_same_in_float32, close, first_difference, in_dtype
-from nnfunc.types import Array, GradTransform, Params, Penalty
+from nnfunc.testing.samples import backwards, check_finite, close, dtype_law, first_difference, in_dtype, zeroed
+from nnfunc.types import Array, DType, GradTransform, Params, Penalty
 
 _NETWORK: Params = {
     "hidden/W": np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]),
@@ -27,9 +27,9 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
     """Check that a penalty ``params -> (value, grads)`` keeps the laws.
 
     Laws:
-        form; purity; gradients against slopes by differences, those it leaves
-        out included; dtypes closed; the order of names is nothing; a finite
-        value for params of 0.
+        form; purity; gradients against slopes by differences, also of params
+        that it leaves out; gradients keep the dtype, and float32 and float64
+        agree; the order of names does not matter; all is finite for params of 0.
 
     Args:
         penalty: the function.
@@ -49,11 +49,14 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
     held, _ = checked_params("check_penalty", _NETWORK if params is None else params)
     held = in_dtype(held, FLOAT64)
 
+    def called(case: Params) -> tuple[float, Params]:
+        return penalty(in_dtype(case, FLOAT64))
+
     def back(case: Params, r: Array) -> Params:
-        return {name: float(r.sum()) * np.asarray(array) for name, array in penalty(_locked(case))[1].items()}
+        return {name: float(r.sum()) * np.asarray(array) for name, array in called(case)[1].items()}
 
     subject: Subject = {
-        "forward": lambda case: np.array([float(penalty(_locked(case))[0])]),
+        "forward": lambda case: np.array([float(called(case)[0])]),
         "back": back,
         "rows": (),
         "moved": tuple(held),
@@ -69,11 +72,8 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
     return judged("check_penalty", laws, report)
 
 
-def _locked(params: Params) -> Params:
-    return {name: locked(array) for name, array in params.items()}
-
-
 def _penalty_form(penalty: Penalty, params: Params) -> Verdict:
+    """Check that a penalty returns a finite number and gradients that fit the params."""
     result = penalty({name: np.array(array) for name, array in params.items()})
     if type(result) is not tuple or len(result) != 2 or not isinstance(result[1], Mapping):
         breach("penalty", "return a pair (value, grads by name)", result)
@@ -91,37 +91,33 @@ def _penalty_form(penalty: Penalty, params: Params) -> Verdict:
 
 
 def _penalty_dtype(penalty: Penalty, params: Params) -> Verdict:
-    found: list[Params] = []
-    for dtype in (FLOAT32, FLOAT64):
+    """Check that gradients keep the dtype of the params; the value is a plain number, and has none."""
+    cause = "a float64 array or NumPy scalar in the arithmetic; make the rate a Python float"
+
+    def compute(dtype: DType) -> Params:
         value, grads = penalty(in_dtype(params, dtype))
-        found.append({"the value": np.array([float(value)]), **grads})
-        for name, array in grads.items():
-            if np.asarray(array).dtype != dtype:
-                cause = "a float64 array or NumPy scalar in the arithmetic; make the rate a Python float"
-                breach(f"the gradient of {name}", f"keep the dtype {dtype} of the params", str(array.dtype), cause)
-    check_same_in_float32(*found)
-    return "pass", "float32, float64"
+        return {"the value": np.array([float(value)], dtype), **grads}
+
+    return dtype_law(compute, "the gradient of {name}", "keep the dtype {dtype} of the params", cause)
 
 
 def _penalty_order(penalty: Penalty, params: Params) -> Verdict:
-    (value, grads), (other, reordered_grads) = penalty(params), penalty(dict(reversed(list(params.items()))))
+    """Check that the order of names matters neither to the value nor to the gradients."""
+    (value, grads), (other, other_grads) = penalty(params), penalty(backwards(params))
     if not np.isclose(float(value), float(other), rtol=1e-9):
         breach("the value", "not depend on the order of the names", f"{float(other):g} for {float(value):g}")
     for name, array in grads.items():
-        if not close(np.asarray(reordered_grads[name]), np.asarray(array)):
+        if not close(np.asarray(other_grads[name]), np.asarray(array)):
             breach(f"the gradient of {name}", "not depend on the order of the names", "another")
     return "pass", ""
 
 
 def _penalty_of_zero(penalty: Penalty, params: Params) -> Verdict:
-    value, grads = penalty({name: locked(np.zeros_like(array)) for name, array in params.items()})
-    for name, array in (("value", np.asarray(value)), *grads.items()):
-        if not np.isfinite(array).all():
-            breach(
-                f"the {name}" if name == "value" else f"the gradient of {name}",
-                "be finite for params of 0",
-                "nan or inf",
-            )
+    """Check that value and gradients are finite for params of 0."""
+    value, grads = penalty(zeroed(params))
+    check_finite("the value", "be finite for params of 0", value)
+    for name, array in grads.items():
+        check_finite(f"the gradient of {name}", "be finite for params of 0", array)
     return "pass", ""
 
 
@@ -130,8 +126,9 @@ def check_transform(transform: GradTransform, grads: Params | None = None, *, re
 
     Laws:
         form: the names, in order, and the shapes of the gradients; purity,
-        but a gradient that it leaves as it is may be handed back; dtypes
-        closed; the order of names is nothing; gradients of 0 stay finite.
+        but a gradient that it leaves as it is may be handed back; gradients
+        keep the dtype, and float32 and float64 agree; the order of names does
+        not matter; gradients of 0 stay finite.
 
     Args:
         transform: the function.
@@ -163,6 +160,7 @@ def check_transform(transform: GradTransform, grads: Params | None = None, *, re
 
 
 def _transform_form(transform: GradTransform, grads: Params) -> Verdict:
+    """Check that a transform returns finite gradients of the same names and shapes."""
     result = transform({name: np.array(array) for name, array in grads.items()})
     if not isinstance(result, Mapping) or list(result) != list(grads):
         got = list(result) if isinstance(result, Mapping) else result
@@ -170,25 +168,23 @@ def _transform_form(transform: GradTransform, grads: Params) -> Verdict:
     for name, array in result.items():
         if not isinstance(array, np.ndarray) or array.shape != grads[name].shape:
             breach(f"the gradient of {name}", f"be an array of its shape {grads[name].shape}", array)
-        if not np.isfinite(array).all():
-            breach(f"the gradient of {name}", "be finite for finite gradients", "nan or inf")
+        check_finite(f"the gradient of {name}", "be finite for finite gradients", array)
     return "pass", f"{len(result)} gradients"
 
 
 def _transform_dtype(transform: GradTransform, grads: Params) -> Verdict:
-    found: list[Params] = []
-    for dtype in (FLOAT32, FLOAT64):
-        found.append(transform(in_dtype(grads, dtype)))
-        for name, array in found[-1].items():
-            if np.asarray(array).dtype != dtype:
-                cause = "a float64 array or NumPy scalar in the arithmetic; make it a Python float"
-                breach(f"the gradient of {name}", f"keep the dtype {dtype}", str(array.dtype), cause)
-    check_same_in_float32(*found)
-    return "pass", "float32, float64"
+    """Check that gradients keep their dtype."""
+    cause = "a float64 array or NumPy scalar in the arithmetic; make it a Python float"
+
+    def compute(dtype: DType) -> Params:
+        return transform(in_dtype(grads, dtype))
+
+    return dtype_law(compute, "the gradient of {name}", "keep the dtype {dtype}", cause)
 
 
 def _transform_order(transform: GradTransform, grads: Params) -> Verdict:
-    mixed = transform(dict(reversed(list(grads.items()))))
+    """Check that the order of names does not matter."""
+    mixed = transform(backwards(grads))
     for name, array in transform(grads).items():
         if not close(np.asarray(mixed[name]), np.asarray(array)):
             got = first_difference(mixed[name], array)
@@ -197,8 +193,7 @@ def _transform_order(transform: GradTransform, grads: Params) -> Verdict:
 
 
 def _transform_of_zero(transform: GradTransform, grads: Params) -> Verdict:
-    found = transform({name: locked(np.zeros_like(array)) for name, array in grads.items()})
-    for name, array in found.items():
-        if not np.isfinite(array).all():
-            breach(f"the gradient of {name}", "be finite for gradients of 0", "nan or inf", "a division by the norm")
+    """Check that gradients of 0 stay finite."""
+    for name, array in transform(zeroed(grads)).items():
+        check_finite(f"the gradient of {name}", "be finite for gradients of 0", array, "a division by the norm")
     return "pass", ""
