@@ -13,12 +13,12 @@ There is a file for each kind of piece: layers, activations, losses (and
 metrics), penalties (and what transforms gradients), optimizers, schedules (and
 monitors) and initializers. They rest on four: ``laws`` goes through a list of
 laws, ``purity`` holds those that every function keeps, ``gradients`` compares a
-way back with slopes by differences, ``samples`` makes inputs and compares
+way back with slopes by differences, and ``samples`` makes inputs and compares
 results. Only check_activation calls another checker, check_layer.
 
-Nothing else in the library needs this package. It needs the library's types,
-arguments' checks, keys, params and slopes, and to check layers what walks a
-network and calibrates it.
+Nothing else in the library needs this package. It builds on the library's
+types, keys and params, its checks on arguments and pieces, and its slopes by
+differences; check_layer also walks networks and calibrates batch norms.
 """
 
 from nnfunc.testing.activations import check_activation

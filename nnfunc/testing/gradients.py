@@ -193,7 +193,7 @@ def _shrunk(is_wrong: Callable[[Params], bool], case: Params, rows: tuple[str, .
 
 
 def _simpler(case: Params, name: str) -> Iterator[Params]:
-    """Give the case with ones, whole numbers and tenths in one array."""
+    """Yield the case with one array made simpler: ones, whole numbers, tenths."""
     array = case[name]
     for values in (np.ones_like(array), np.round(array), np.round(array, 1)):
         if not np.array_equal(values, array):
@@ -233,7 +233,7 @@ def _usual_cause(subject: Subject, case: Params, name: str) -> str:
 
 
 def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
-    """Say what a gradient that is a multiple of the slopes most often comes from."""
+    """Say what mistake most often makes a gradient a multiple of the slopes."""
     rows = len(case[subject["rows"][0]]) if subject["rows"] else 1
     y = subject["forward"](case)
     width = y.size // rows
@@ -254,5 +254,5 @@ def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
 
 
 def _index(array: Array, flat: int) -> tuple[int, ...]:
-    """Return the index of an element that is counted in the flat array."""
+    """Return the index of the element at a flat position."""
     return tuple(int(i) for i in np.unravel_index(flat, array.shape))

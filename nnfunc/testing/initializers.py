@@ -55,7 +55,7 @@ def check_initializer(
 
 
 def _form(initializer: Initializer, shape: tuple[int, ...]) -> Verdict:
-    """Check that it gives what is asked for, also for the shape turned round."""
+    """Check that the array has the shape and dtype asked for, also with the shape reversed."""
     for dtype in (FLOAT32, FLOAT64):
         for asked in (shape, tuple(reversed(shape))):
             for key in (0, 7, (0, 1)):
@@ -105,7 +105,7 @@ def _same_point(initializer: Initializer, shape: tuple[int, ...]) -> Verdict:
 
 
 def _spread(initializer: Initializer, shape: tuple[int, ...], std: float | None) -> Verdict:
-    """Check the standard deviation, within six times the error that chance gives it."""
+    """Check the standard deviation, give or take six times its standard error."""
     if std is None:
         return "pass", "no standard deviation given"
     values = np.concatenate([initializer(key, shape, FLOAT64).ravel() for key in range(20)])

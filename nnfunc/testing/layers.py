@@ -277,7 +277,7 @@ def _gradient(
 
 
 def _dtype(layer: Layer, params: Params, x: Array, key: Key | None) -> Verdict:
-    """Check the dtypes of all results, and that they are alike; noise may be drawn in the dtype of x, and differ."""
+    """Check that results keep the dtype and that float32 and float64 agree, but for noise drawn in the dtype of x."""
     alike = key is None or bits(layer[1](params, x, 0)[0]) == bits(layer[1](params, x, 1)[0])
     cause = "a float64 array or NumPy scalar in the arithmetic; make it a Python float, or give it x.dtype"
 

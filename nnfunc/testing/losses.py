@@ -149,7 +149,8 @@ def check_metric(metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, repo
 
 
 def _subject(loss_fn: LossFn) -> Subject:
-    """Return the loss per row with its way back, as a gradient is checked."""
+    """Return the loss per row with its way back, in the form in which gradients are checked."""
+
     def forward(case: Params) -> Array:
         return loss_fn(locked(case["outputs"]), case["targets"])[0]
 
@@ -165,14 +166,14 @@ def _mixed(outputs: Array, targets: AnyArray, n: int = 5) -> tuple[Array, AnyArr
     draw = generator((5, outputs.size))
     i, j = draw.integers(0, len(outputs), n), draw.integers(0, len(outputs), n)
     other = outputs[j]
-    if outputs.ndim > 1:  # between a row and itself there is nothing: mix it with its own mean
+    if outputs.ndim > 1:  # a row drawn twice is mixed with its own mean instead
         other = np.where((i == j).reshape(-1, *[1] * (outputs.ndim - 1)), other.mean(axis=-1, keepdims=True), other)
     share = draw.uniform(0.6, 0.95, (n, *[1] * (outputs.ndim - 1)))
     return locked(share * outputs[i] + (1 - share) * other), locked(targets[i])
 
 
 def _results(loss_fn: LossFn, outputs: Array, targets: AnyArray, dtype: DType) -> dict[str, Array]:
-    """Return by name what the loss gives for outputs, and targets that are floats, in a dtype."""
+    """Return by name what the loss gives for outputs in a dtype; float targets go along."""
     y = locked(targets.astype(dtype)) if targets.dtype.kind == "f" else targets
     return _named(loss_fn(locked(outputs.astype(dtype)), y))
 
@@ -233,7 +234,7 @@ def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
         cases = [(outputs, targets[:, :1]), (outputs, targets[:1]), (outputs, targets[0]), (outputs, targets.ravel())]
     for given, other in cases:
         result = _accepts(loss_fn, given, other)
-        # Classes of shape (n, 1) are no classes; it is enough if the result is one that the verbs refuse.
+        # For classes of shape (n, 1), a result that the verbs refuse is refusal enough.
         if result is None or (classes and not _is_of_form(result, n, given)):
             continue
         shapes = f"outputs of shape {given.shape} and targets of shape {other.shape}"

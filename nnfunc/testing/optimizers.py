@@ -224,7 +224,7 @@ def _order(optimizer: Optimizer) -> Verdict:
 
 
 def _memory(optimizer: Optimizer) -> Verdict:
-    """Check that each slot of the state matters: to the params, or to what it is itself later."""
+    """Check that each slot of the state changes, and that later steps depend on it."""
     params, state = _run(optimizer, _drawn(0), range(1, 4))
     later, after = _run(optimizer, params, range(4, 17), state)
     fresh = optimizer[0](_drawn(0))
@@ -270,7 +270,7 @@ def _zero_gradients(optimizer: Optimizer) -> Verdict:
 
 
 def _first_steps(optimizer: Optimizer) -> Verdict:
-    """Check the lengths of steps along a constant gradient: if they rise and then fall by far, a bias is left in."""
+    """Check that steps along a constant gradient are not far longer at first, as they are with an uncorrected bias."""
     init, step = optimizer
     p: Params = {"p": locked(np.ones(1))}
     g, state, rate = {"p": locked(np.ones(1))}, init(p), 1e-7
@@ -292,7 +292,7 @@ def _first_steps(optimizer: Optimizer) -> Verdict:
 
 
 def _descent(optimizer: Optimizer) -> Verdict:
-    """Check that it descends a bowl with curvatures from 0.5 to 4 at one of several learning rates."""
+    """Check that one of several learning rates leads down a bowl with curvatures from 0.5 to 4."""
     init, step = optimizer
     start = _drawn(0)
     curvature = {name: np.linspace(0.5, 4, array.size).reshape(array.shape) for name, array in start.items()}
@@ -319,7 +319,7 @@ def _descent(optimizer: Optimizer) -> Verdict:
 
 
 def _agreement(optimizer: Optimizer, like: Optimizer | None) -> Verdict:
-    """Check that it gives the same params as the other, step by step."""
+    """Check that both optimisers give the same params, step by step."""
     if like is None:
         return "not applicable", "no other to agree with"
     for steps in range(1, 8):

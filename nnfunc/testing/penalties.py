@@ -148,10 +148,10 @@ def check_transform(transform: GradTransform, grads: Params | None = None, *, re
     check_callable("check_transform", "transform", transform, "grads -> grads")
     held, _ = checked_params("check_transform", _NETWORK if grads is None else grads)
     held = in_dtype(held, FLOAT64)
-    purity = [law for law in purity_laws(transform, (dict(held),), ("grads",)) if law[0] != "no aliasing"]
+    purity = purity_laws(transform, (dict(held),), ("grads",))
     laws: list[Law] = [
         ("form", partial(_transform_form, transform, held)),
-        *purity,
+        *((name, law) for name, law in purity if name != "no aliasing"),
         ("dtype", partial(_transform_dtype, transform, held)),
         ("order of names", partial(_transform_order, transform, held)),
         ("zero gradients", partial(_transform_of_zero, transform, held)),

@@ -55,10 +55,8 @@ def check_pure(f: Callable[..., object], *args: object, report: bool = False) ->
     return judged("check_pure", purity_laws(f, args, [f"argument {i}" for i in range(len(args))]), report)
 
 
-def purity_laws(
-    f: Callable[..., object], args: Sequence[object], names: Sequence[str], which: str = ""
-) -> list[Law]:
-    """Return the laws of purity for a call whose arguments have names; `which` function it is goes into the law's name.
+def purity_laws(f: Callable[..., object], args: Sequence[object], names: Sequence[str], which: str = "") -> list[Law]:
+    """Return the laws of purity for a call, given the names of its arguments; `which` is added to each law's name.
 
     Example:
         >>> [name for name, law in purity_laws(np.negative, (np.ones(2),), ["x"])]

@@ -1,4 +1,4 @@
-"""Make the inputs that checkers try, and compare what comes of them: the laws that several kinds of piece share."""
+"""Make the inputs that checkers try and compare the results, by laws that several kinds of piece share."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ _ROOM = 1e37
 def own_rows(x: Array, accepts: Callable[[Array], bool], n: int = 5) -> Array:
     """Return n rows made of values from the same columns of `x`, or `x` itself where such rows are not accepted.
 
-    Unless all values are whole numbers they are scaled a little, so that no
+    Unless all values are whole numbers, they are scaled a little, so that no
     two rows are equal.
 
     Example:
@@ -205,7 +205,7 @@ def dtype_law(
 def layout_law(
     plain: Mapping[str, AnyArray], strange: Mapping[str, AnyArray], of: str, size: float | None = None
 ) -> Verdict:
-    """Compare results with those of equal inputs in another memory layout.
+    """Compare results with those for inputs that are equal, but in another memory layout; `of` names the inputs.
 
     Example:
         >>> layout_law({"y": np.ones(2)}, {"y": np.zeros(2)}, "x")

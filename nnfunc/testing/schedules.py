@@ -147,9 +147,10 @@ def check_monitor(monitor: Monitor, *, report: bool = False) -> list[LawResult]:
         state: State = init()
         for metric in (math.nan, 1.0, math.nan):
             state = update(state, metric)
-        if "best" in state and not float(state["best"]) == 1.0:
-            cause = "a comparison with NaN is False either way; "
-            cause += "ask whether the metric is less, not whether it is no less"
+        if "best" in state and float(state["best"]) != 1.0:
+            cause = (
+                "a comparison with NaN is False either way; ask whether the metric is less, not whether it is no less"
+            )
             breach("best after NaN, 1 and NaN", "be 1", float(state["best"]), cause)
         return "pass", ""
 
