@@ -8,203 +8,85 @@
 
 There are four kinds of value: arrays, params (an immutable flat mapping of
 arrays), keys (randomness as a value) and layers (pairs of pure functions).
+
+The house, in the order that the data goes. A room imports only from rooms above it:
+
+    values       what everything is made of: types, checks and the one error message, arrays, keys, params, files
+    pieces       what people compose or swap: activations, initializers, layers (with dropout and norms), losses,
+                 penalties, optimizers (whose one step is in stepping), clipping, schedules, monitors, data
+    network      pieces put together and run:
+      loop         the one loop, and beside it residual and tap
+      guard        every check on a layer, loss or penalty that is not the library's own
+      kinds        the table of the library's own layers, and walking a network
+      combinators  chain, residual, mlp: what is compiled when a network is made
+      watching     watched, the one tap, and replay, a pass again to find what went bad
+      boundary     what the verbs are given, checked once; weights, the mean over the batch, losses on logits
+      verbs        init, forward, loss, grads and their like; calibration
+    inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
+    training     train: its arguments, state and loop; a batch in shards
+    testing      the laws, as checkers for pieces of one's own
+
+A new activation or optimiser is a function in its file of `pieces`. A new loss is a function and a row of the table
+at the end of `pieces/losses.py`; a new layer a function in `pieces` and a row of the table in `network/kinds.py`.
+What this file lists, and `nnfunc.testing`, is public; the rest may change.
 """
 
-from nnfunc.activations import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
-from nnfunc.calibration import calibrate
-from nnfunc.checkpoint import load, save
-from nnfunc.clipping import clip_by_global_norm, clip_by_value, global_norm
-from nnfunc.combinators import chain, mlp, residual
-from nnfunc.data import batches, class_weight, fit_scaler, one_hot, split_rows, standardize
-from nnfunc.comparison import Difference, check_params, diff_params
-from nnfunc.diagnosis import Diagnosis, diagnose
-from nnfunc.dropout import dropout
-from nnfunc.gradcheck import GradCheck, check_grads
-from nnfunc.initializers import (
-    constant,
-    glorot_normal,
-    glorot_uniform,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    normal,
-    zeros,
-)
-from nnfunc.inspection import LayerStats, LayerSummary, activation_stats, summary, update_ratio
-from nnfunc.joined_schedules import cosine_onecycle_schedule, join_schedules, warmup_cosine_decay_schedule
-from nnfunc.keys import fold_in, generator, split
-from nnfunc.layers import activation, dense
-from nnfunc.losses import (
-    binary_cross_entropy,
-    cross_entropy,
-    huber,
-    mae,
-    mse,
-    sigmoid_cross_entropy,
-    softmax_cross_entropy,
-)
-from nnfunc.metrics import accuracy
-from nnfunc.monitors import early_stopping, reduce_on_plateau
-from nnfunc.norms import batch_norm, layer_norm
-from nnfunc.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
-from nnfunc.overfit import OverfitCheck, overfit_check
-from nnfunc.params import freeze
-from nnfunc.penalties import l1, l2
-from nnfunc.replay import Stage
-from nnfunc.run_state import Report, best_params, current_params, progress_line
-from nnfunc.schedules import (
-    constant_schedule,
-    cosine_decay_schedule,
-    exponential_decay,
-    linear_schedule,
-    piecewise_constant_schedule,
-    polynomial_schedule,
-)
-from nnfunc.sharding import sharded_value_and_grads
-from nnfunc.tables import table
-from nnfunc.training import train
-from nnfunc.types import (
-    Activation,
-    AnyArray,
-    Array,
-    DType,
-    ElementwiseFn,
-    GradTransform,
-    Initializer,
-    InputGradient,
-    Key,
-    Layer,
-    LossFn,
-    Metric,
-    Monitor,
-    Optimizer,
-    Params,
-    Penalty,
-    Pullback,
-    Rows,
-    Schedule,
-    State,
-)
-from nnfunc.verbs import forward, grads, init, loss, sgd_step, value_and_grads, vjp
+from nnfunc.inspection.comparison import Difference, check_params, diff_params
+from nnfunc.inspection.diagnosis import Diagnosis, diagnose
+from nnfunc.inspection.gradcheck import GradCheck, check_grads
+from nnfunc.inspection.overfit import OverfitCheck, overfit_check
+from nnfunc.inspection.statistics import LayerStats, activation_stats, update_ratio
+from nnfunc.inspection.summary import LayerSummary, summary
+from nnfunc.inspection.tables import table
+from nnfunc.network.calibration import calibrate
+from nnfunc.network.combinators import chain, mlp, residual
+from nnfunc.network.loop import Note
+from nnfunc.network.replay import Stage
+from nnfunc.network.verbs import forward, grads, init, loss, value_and_grads, vjp
+from nnfunc.network.watching import watched
+from nnfunc.pieces.activations import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
+from nnfunc.pieces.clipping import clip_by_global_norm, clip_by_value, global_norm
+from nnfunc.pieces.data import accuracy, batches, class_weight, fit_scaler, one_hot, split_rows, standardize
+from nnfunc.pieces.dropout import dropout
+from nnfunc.pieces.initializers import constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal
+from nnfunc.pieces.initializers import normal, zeros
+from nnfunc.pieces.layers import activation, dense
+from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
+from nnfunc.pieces.losses import sigmoid_cross_entropy, softmax_cross_entropy
+from nnfunc.pieces.monitors import early_stopping, reduce_on_plateau
+from nnfunc.pieces.norms import batch_norm, layer_norm
+from nnfunc.pieces.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
+from nnfunc.pieces.penalties import l1, l2
+from nnfunc.pieces.schedules import constant_schedule, cosine_decay_schedule, cosine_onecycle_schedule
+from nnfunc.pieces.schedules import exponential_decay, join_schedules, linear_schedule, piecewise_constant_schedule
+from nnfunc.pieces.schedules import polynomial_schedule, warmup_cosine_decay_schedule
+from nnfunc.pieces.stepping import sgd_step
+from nnfunc.training.loop import train
+from nnfunc.training.shards import sharded_value_and_grads
+from nnfunc.training.state import Report, best_params, current_params, progress_line
+from nnfunc.values.files import load, save
+from nnfunc.values.keys import fold_in, generator, split
+from nnfunc.values.params import freeze, map_params
+from nnfunc.values.types import Activation, AnyArray, Array, DType, ElementwiseFn, GradTransform, Initializer
+from nnfunc.values.types import InputGradient, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty
+from nnfunc.values.types import Pullback, Rows, Schedule, State
 from nnfunc.version import __version__ as __version__
 
 __all__ = [
-    "Activation",
-    "AnyArray",
-    "Array",
-    "DType",
-    "Diagnosis",
-    "Difference",
-    "ElementwiseFn",
-    "GradCheck",
-    "GradTransform",
-    "Initializer",
-    "InputGradient",
-    "Key",
-    "Layer",
-    "LayerStats",
-    "LayerSummary",
-    "LossFn",
-    "Metric",
-    "Monitor",
-    "Optimizer",
-    "OverfitCheck",
-    "Params",
-    "Penalty",
-    "Pullback",
-    "Report",
-    "Rows",
-    "Schedule",
-    "Stage",
-    "State",
-    "accuracy",
-    "activation",
-    "activation_stats",
-    "adagrad",
-    "adam",
-    "adamw",
-    "batch_norm",
-    "batches",
-    "best_params",
-    "binary_cross_entropy",
-    "calibrate",
-    "chain",
-    "check_grads",
-    "check_params",
-    "class_weight",
-    "clip_by_global_norm",
-    "clip_by_value",
-    "constant",
-    "constant_schedule",
-    "cosine_decay_schedule",
-    "cosine_onecycle_schedule",
-    "cross_entropy",
-    "current_params",
-    "dense",
-    "diagnose",
-    "diff_params",
-    "dropout",
-    "early_stopping",
-    "elu",
-    "exponential_decay",
-    "fit_scaler",
-    "fold_in",
-    "forward",
-    "freeze",
-    "gelu",
-    "generator",
-    "global_norm",
-    "glorot_normal",
-    "glorot_uniform",
-    "grads",
-    "he_normal",
-    "he_uniform",
-    "huber",
-    "init",
-    "join_schedules",
-    "l1",
-    "l2",
-    "layer_norm",
-    "leaky_relu",
-    "lecun_normal",
-    "linear_schedule",
-    "load",
-    "log_softmax",
-    "loss",
-    "mae",
-    "mlp",
-    "momentum",
-    "mse",
-    "normal",
-    "one_hot",
-    "overfit_check",
-    "piecewise_constant_schedule",
-    "polynomial_schedule",
-    "progress_line",
-    "reduce_on_plateau",
-    "relu",
-    "residual",
-    "rmsprop",
-    "save",
-    "sgd",
-    "sgd_step",
-    "sharded_value_and_grads",
-    "sigmoid",
-    "sigmoid_cross_entropy",
-    "silu",
-    "softmax",
-    "softmax_cross_entropy",
-    "softplus",
-    "split",
-    "split_rows",
-    "standardize",
-    "summary",
-    "table",
-    "tanh",
-    "train",
-    "update_ratio",
-    "value_and_grads",
-    "vjp",
-    "warmup_cosine_decay_schedule",
-    "zeros",
+    "Activation", "AnyArray", "Array", "DType", "Diagnosis", "Difference", "ElementwiseFn", "GradCheck",
+    "GradTransform", "Initializer", "InputGradient", "Key", "Layer", "LayerStats", "LayerSummary", "LossFn",
+    "Metric", "Monitor", "Note", "Optimizer", "OverfitCheck", "Params", "Penalty", "Pullback", "Report", "Rows",
+    "Schedule", "Stage", "State", "accuracy", "activation", "activation_stats", "adagrad", "adam", "adamw",
+    "batch_norm", "batches", "best_params", "binary_cross_entropy", "calibrate", "chain", "check_grads",
+    "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "constant", "constant_schedule",
+    "cosine_decay_schedule", "cosine_onecycle_schedule", "cross_entropy", "current_params", "dense", "diagnose",
+    "diff_params", "dropout", "early_stopping", "elu", "exponential_decay", "fit_scaler", "fold_in", "forward",
+    "freeze", "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal",
+    "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm", "leaky_relu", "lecun_normal",
+    "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "mlp", "momentum", "mse", "normal",
+    "one_hot", "overfit_check", "piecewise_constant_schedule", "polynomial_schedule", "progress_line",
+    "reduce_on_plateau", "relu", "residual", "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads",
+    "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "split",
+    "split_rows", "standardize", "summary", "table", "tanh", "train", "update_ratio", "value_and_grads", "vjp",
+    "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

@@ -23,13 +23,14 @@ import numpy as np
 import pytest
 import resume
 
+from nnfunc.values import files as checkpoint
 from nnfunc import (
     AnyArray,
     State,
     adam,
     chain,
     check_params,
-    checkpoint,
+
     dense,
     diff_params,
     freeze,

@@ -82,6 +82,7 @@ from nnfunc import (
     log_softmax,
     loss,
     mae,
+    map_params,
     mlp,
     momentum,
     mse,
@@ -116,6 +117,7 @@ from nnfunc import (
     value_and_grads,
     vjp,
     warmup_cosine_decay_schedule,
+    watched,
     zeros,
 )
 from nnfunc.testing.purity import bits
@@ -214,6 +216,8 @@ CALLS: dict[str, Callable[[], object]] = {
     "value_and_grads": lambda: value_and_grads(NET, softmax_cross_entropy, PARAMS, X, Y),
     "vjp": _vjp,
     "sgd_step": lambda: sgd_step(PARAMS, PARAMS, 0.1),
+    "map_params": lambda: map_params(np.add, PARAMS, PARAMS),
+    "watched": lambda: grads(watched(NET, lambda path, tensor: None), softmax_cross_entropy, PARAMS, X, Y),
     **{f.__name__: partial(lambda f: _steps(f()), f) for f in OPTIMIZERS},
     "l1": lambda: l1(0.1)(PARAMS),
     "l2": lambda: l2(0.1)(PARAMS),

@@ -30,7 +30,7 @@ from nnfunc import (
     softplus,
     tanh,
 )
-from nnfunc.erf import erf
+from nnfunc.pieces.erf import erf
 
 X = np.array([-3, -1, -0.5, 0, 0.5, 1, 3])
 

@@ -12,8 +12,8 @@ from typing import TypeAlias, TypedDict
 
 import numpy as np
 
-from nnfunc.keys import fold_in, generator
-from nnfunc.slopes import (
+from nnfunc.values.keys import fold_in, generator
+from nnfunc.inspection.gradcheck import (
     WRONG_ABOVE,
     Compare,
     Comparison,
@@ -23,7 +23,7 @@ from nnfunc.slopes import (
     random_direction,
 )
 from nnfunc.testing.laws import Verdict, breach
-from nnfunc.types import Array, Params
+from nnfunc.values.types import Array, Params
 
 Forward: TypeAlias = Callable[[Params], Array]
 Back: TypeAlias = Callable[[Params, Array], Params]

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.calibration import calibrate, has_batch_norm
-from nnfunc.checks import FLOAT32, FLOAT64, as_inputs, locked, problem
-from nnfunc.norms import batch_norm_forward
-from nnfunc.params import checked_params
-from nnfunc.pieces import check_layer as check_arguments, check_pair
+from nnfunc.network.calibration import calibrate
+from nnfunc.values.arrays import as_inputs, locked
+from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair, problem
+from nnfunc.values.params import checked_params
+from nnfunc.network.guard import check_layer as check_arguments
 from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
 from nnfunc.testing.purity import bits, purity_laws
@@ -27,8 +27,8 @@ from nnfunc.testing.samples import (
     shifted,
     stable_law,
 )
-from nnfunc.types import Array, DType, Key, Layer, Params, Pullback
-from nnfunc.walk import joined, made_by, walk
+from nnfunc.values.types import Array, DType, Key, Layer, Params, Pullback
+from nnfunc.network.kinds import statistics
 
 _ROWS = 32
 _TRAINING: Key = (3, 1)
@@ -107,7 +107,7 @@ def check_layer(
     for name in fixed:
         if name not in held:
             raise ValueError(problem("check_layer", "fixed", f"hold names of params ({', '.join(held)})", repr(name)))
-    none = set(fixed) | _statistics(layer)
+    none = set(fixed) | set(statistics(layer))
     moved = tuple(name for name in held if name not in none)
     given, declared = partial(not_applicable, "params were given"), partial(not_applicable, "declared")
     laws: list[Law] = [form, ("init", partial(_init, layer) if params is None else given)]
@@ -138,7 +138,7 @@ def _start(layer: Layer, x: Array, params: Params | None) -> Params:
     check_pair("check_layer", "layer", layer)
     held, _ = checked_params("check_layer", layer[0](0, FLOAT64) if params is None else params)
     held = in_dtype(held, FLOAT64)
-    return calibrate(layer, held, x) if has_batch_norm(layer) else held
+    return calibrate(layer, held, x) if statistics(layer) else held
 
 
 def _runs(layer: Layer, params: Params, modes: list[Key | None], x: Array) -> bool:
@@ -148,12 +148,6 @@ def _runs(layer: Layer, params: Params, modes: list[Key | None], x: Array) -> bo
             return all(np.isfinite(layer[1](params, x.copy(), mode)[0]).all() for mode in modes)
     except (ValueError, IndexError, TypeError, ArithmeticError):
         return False
-
-
-def _statistics(layer: Layer) -> set[str]:
-    """Return the names of batch norms' statistics, which have no gradient."""
-    norms = [path for path, part in walk(layer) if made_by(part) is batch_norm_forward]
-    return {joined(path, name) for path in norms for name in ("mean", "var")}
 
 
 def _there_and_back(layer: Layer, params: Params, x: Array, dy: Array, key: Key | None) -> tuple[Array, Params, Array]:

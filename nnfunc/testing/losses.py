@@ -6,9 +6,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.checks import FLOAT64, as_inputs, as_targets, check_callable, locked, problem
-from nnfunc.keys import generator
-from nnfunc.layers import identity_forward, no_params
+from nnfunc.values.arrays import as_inputs, as_targets, locked
+from nnfunc.values.checks import FLOAT64, check_callable, problem
+from nnfunc.values.keys import generator
+from nnfunc.pieces.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
@@ -21,8 +22,8 @@ from nnfunc.testing.samples import (
     reordered,
     stable_law,
 )
-from nnfunc.types import AnyArray, Array, DType, LossFn, Metric, Params
-from nnfunc.verbs import loss
+from nnfunc.values.types import AnyArray, Array, DType, LossFn, Metric, Params
+from nnfunc.network.verbs import loss
 
 _ROWS = 32
 _NAMES = ("per_example", "d_outputs")
@@ -113,8 +114,8 @@ def check_metric(metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, repo
         {'pass'}
     """
     check_callable("check_metric", "metric", metric, "(outputs, targets) -> float")
-    given = as_inputs("check_metric", "outputs", outputs, FLOAT64)
-    y = as_targets("check_metric", "targets", targets, FLOAT64)
+    given = locked(as_inputs("check_metric", "outputs", outputs, FLOAT64))
+    y = locked(as_targets("check_metric", "targets", targets, FLOAT64))
 
     def number() -> Verdict:
         value = metric(np.array(given), np.array(y))

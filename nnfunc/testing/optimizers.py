@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from nnfunc.checks import FLOAT32, FLOAT64, locked
-from nnfunc.keys import generator
-from nnfunc.params import freeze
-from nnfunc.pieces import check_pair
+from nnfunc.values.arrays import locked
+from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair
+from nnfunc.values.keys import generator
+from nnfunc.values.params import freeze
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
@@ -22,7 +22,7 @@ from nnfunc.testing.samples import (
     in_dtype,
     zeroed,
 )
-from nnfunc.types import AnyArray, Optimizer, Params, State
+from nnfunc.values.types import AnyArray, Optimizer, Params, State
 
 # Two layers whose parameters have the same short names and the same shapes.
 _SHAPES = {"hidden/W": (3, 2), "hidden/b": (2,), "out/W": (3, 2), "out/b": (2,)}

@@ -7,13 +7,13 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.checks import FLOAT64, check_callable
-from nnfunc.params import checked_params
+from nnfunc.values.checks import FLOAT64, check_callable
+from nnfunc.values.params import checked_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
 from nnfunc.testing.samples import backwards, check_finite, close, dtype_law, first_difference, in_dtype, zeroed
-from nnfunc.types import Array, DType, GradTransform, Params, Penalty
+from nnfunc.values.types import Array, DType, GradTransform, Params, Penalty
 
 _NETWORK: Params = {
     "hidden/W": np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]),

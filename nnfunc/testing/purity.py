@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from nnfunc.checks import check_callable
+from nnfunc.values.checks import check_callable
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
-from nnfunc.types import AnyArray
+from nnfunc.values.types import AnyArray
 
 Bits: TypeAlias = tuple[object, ...]
 

@@ -6,11 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from nnfunc.checks import as_number, as_size, check_callable
-from nnfunc.pieces import check_pair
+from nnfunc.values.checks import as_number, as_size, check_callable, check_pair
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, stumbled
 from nnfunc.testing.purity import purity_laws
-from nnfunc.types import Monitor, Schedule, State
+from nnfunc.values.types import Monitor, Schedule, State
 
 
 def check_schedule(

@@ -1,0 +1,175 @@
+"""Diagnosis: which tensor of a batch went bad first, how, and the likely cause in words."""
+
+import math
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.network.boundary import counted_rows, on_logits, prepared, shares_of
+from nnfunc.network.guard import is_own_loss, penalty_of
+from nnfunc.network.kinds import has_custom, walk
+from nnfunc.network.replay import INPUT_OF, Stage, first_bad, replay, stage, where
+from nnfunc.values.checks import check_callable, label
+from nnfunc.values.types import Array, Key, Layer, LossFn, Params, Penalty
+
+Diagnosis = TypedDict(
+    "Diagnosis", {"finite": bool, "first": Stage | None, "text": str, "cause": str, "stages": list[Stage]}
+)
+
+# A column, or a parameter, this many times as large as is usual is worth a word.
+_LARGE = 1e3
+_OF_PENALTY = " of the penalty "
+
+
+def diagnose(
+    net: Layer,
+    loss_fn: LossFn,
+    params: Params,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    penalty: Penalty | None = None,
+    key: Key | None = None,
+) -> Diagnosis:
+    """Replay one batch stage by stage and say which tensor is the first that is not finite, and why.
+
+    The stages are, in order: inputs, targets, parameters; each layer's
+    pre-activation and activation (or output); the loss and the penalty; the
+    gradients, from the outputs back. Rows of weight 0 are left out.
+
+    Args:
+        net, loss_fn, params, x, y, weight, penalty, key: as for `grads`, of the
+            batch in question, with the key of its step.
+
+    Returns:
+        A dict of plain data:
+
+        - ``finite``: whether all tensors are;
+        - ``first``: the first stage that is not, or None: its ``name``,
+          ``tensor`` (what it is), ``status``, the number ``bad`` of bad values
+          out of ``size``, ``index`` and ``value`` of the first, ``lowest`` and
+          ``highest`` of the finite ones. The status is "produced" if this stage
+          made the bad value from finite ones, "passed on" if it came with what
+          the stage was given;
+        - ``text``: the same in a sentence, and ``cause``: the likely cause;
+        - ``stages``: every stage, in order; ``print(table(stages))`` shows them.
+
+    Raises:
+        TypeError, ValueError: as `grads`, where arguments do not fit.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> params = {"W": np.array([[1e200], [1.0]]), "b": np.zeros(1)}
+        >>> found = diagnose(dense(2, 1), mse, params, [[1.0, 2.0]], [[0.0]])
+        >>> found["text"]
+        'the loss mse: inf at [0], produced from finite values (1 of 1 values)'
+        >>> found["cause"]
+        'W is as large as 1e+200: earlier steps were too long (lower the learning rate, clip the gradients)'
+    """
+    check_callable("diagnose", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
+    if penalty is not None:
+        check_callable("diagnose", "penalty", penalty, "params -> (value, grads)")
+    net, held, inputs = prepared("diagnose", net, params, x, key)
+    inputs, targets, weights = counted_rows("diagnose", inputs, y, weight)
+    shares = shares_of(np.ones(len(inputs)) if weights is None else weights)
+    stages: list[Stage] = []
+    replayed_net, replayed_loss = on_logits(net, loss_fn)
+    try:
+        replay(replayed_net, replayed_loss, held, inputs, targets, key, stages, shares)
+    except (ValueError, TypeError, FloatingPointError, ArithmeticError):
+        if first_bad(stages) is None:
+            raise  # nothing bad led to it: the arguments do not fit
+    if penalty is not None:
+        _replay_penalty(penalty, held, stages)
+    first = first_bad(stages)
+    warning = _scale_of_columns(inputs)
+    if first is None:
+        return {"finite": True, "first": None, "text": _finite_text(stages), "cause": warning, "stages": stages}
+    cause = _cause(first, net, loss_fn, held, inputs) or warning or "values grew too large for the dtype on the way"
+    return {"finite": False, "first": first, "text": _text(first), "cause": cause, "stages": stages}
+
+
+def _replay_penalty(penalty: Penalty, params: Params, stages: list[Stage]) -> None:
+    """Append the penalty's value and gradients to the stages."""
+    clean = not any(found["bad"] for found in stages if found["tensor"] == "parameter")
+    with np.errstate(all="ignore"):
+        value, grads = penalty_of("diagnose", penalty, params, finite=False)
+    called = label(penalty).lstrip("_")
+    stages.append(stage(called, "penalty", np.asarray(value), clean))
+    stages.extend(stage(f"{name}{_OF_PENALTY}{called}", "gradient", g, clean) for name, g in grads.items())
+
+
+def _text(first: Stage) -> str:
+    """Say in a sentence which stage it is, and what is bad in it."""
+    kind, name = first["tensor"], first["name"]
+    index = first["index"] or ()
+    if kind == "input":
+        subject = f"column {index[1]} of the inputs x" if len(index) == 2 else "the inputs x"
+    elif kind == "target":
+        subject = "the targets y"
+    elif kind in ("pre-activation", "activation", "output"):
+        subject = f"the {kind} of layer {name}" if name else f"the network's {kind}"
+    elif kind == "gradient":
+        subject = f"the gradient of {name}"
+    else:
+        subject = f"the {kind} {name}"
+    found, count = where(first).rsplit(" (", 1)
+    status = "produced from finite values" if first["status"] == "produced" else "passed on from what was given"
+    return f"{subject}: {found}, {status} ({count}"
+
+
+def _finite_text(stages: list[Stage]) -> str:
+    """Say that all is finite, and which gradient is the widest."""
+
+    def width(found: Stage) -> float:
+        return max(abs(found["lowest"] or 0.0), abs(found["highest"] or 0.0))
+
+    widest = max((found for found in stages if found["tensor"] == "gradient"), key=width)
+    return f"all {len(stages)} tensors are finite; the widest gradient, of {widest['name']}, reaches {width(widest):.3g}"
+
+
+def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) -> str:
+    """Say what most often makes this stage go bad."""
+    kind, name = first["tensor"], first["name"]
+    if kind in ("input", "target"):
+        what = "x" if kind == "input" else "y"
+        return f"the data: clean these rows of {what}, leave them out, or give them weight 0"
+    if kind == "parameter":
+        return "an earlier step: its gradient overflowed, or was too long; go back to the last good params and clip"
+    custom = {path for path, layer in walk(net) if has_custom(layer)}
+    if kind in ("pre-activation", "activation", "output") and name in custom:
+        return f"a broken step: layer {name or 'net'} is not the library's own, and its input and params are finite"
+    if kind == "loss" and not is_own_loss(loss_fn):
+        return f"a broken step: the loss {name} is not the library's own, and the outputs are finite"
+    if kind == "gradient" and name == "outputs" and not is_own_loss(loss_fn):
+        return f"a broken step: the loss {label(loss_fn)} is not the library's own, and its gradient is not finite where its value is"
+    if kind == "penalty" or (kind == "gradient" and _OF_PENALTY in name):
+        return "a broken penalty, or params too large for it"
+    made_in = name.removeprefix(INPUT_OF) if name.startswith(INPUT_OF) else name.rpartition("/")[0]
+    if kind == "gradient" and made_in in custom:
+        return f"a broken step: the way back of a layer that is not the library's own made the gradient of {name}"
+    return _scale_of_columns(x) or _scale_of_params(params)
+
+
+def _scale_of_columns(x: Array) -> str:
+    """Say which column of the inputs is far larger than the others, if one is."""
+    if x.ndim != 2:
+        return ""
+    sizes = np.max(np.abs(x), axis=0).astype(np.float64)
+    worst = int(np.argmax(np.where(np.isfinite(sizes), sizes, 0)))
+    usual = float(np.median(np.delete(sizes, worst))) if sizes.size > 1 else 1.0
+    if not _LARGE * max(usual, 1.0) < sizes[worst] < math.inf:
+        return ""
+    return f"input scale: column {worst} of x reaches {sizes[worst]:.3g}, a usual one {usual:.3g}; standardize it"
+
+
+def _scale_of_params(params: Params) -> str:
+    """Say which parameter is far larger than is usual, if one is."""
+    sizes = {name: float(np.max(np.abs(array), initial=0)) for name, array in params.items()}
+    name = max(sizes, key=lambda each: sizes[each], default="")
+    if not name or sizes[name] < _LARGE:
+        return ""
+    advice = "earlier steps were too long (lower the learning rate, clip the gradients)"
+    return f"{name} is as large as {sizes[name]:.3g}: {advice}"

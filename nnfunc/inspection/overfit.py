@@ -1,0 +1,137 @@
+"""Overfitting a tiny batch on purpose: the first thing to try with a new network."""
+
+from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.network.boundary import counted_rows, prepared
+from nnfunc.network.calibration import calibrate
+from nnfunc.network.kinds import statistics
+from nnfunc.network.verbs import loss, value_and_grads
+from nnfunc.pieces.data import batches
+from nnfunc.pieces.optimizers import adam
+from nnfunc.values.checks import above_zero, as_number, as_size, check_pair, require
+from nnfunc.values.keys import fold_in
+from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Optimizer, Params
+
+OverfitCheck = TypedDict(
+    "OverfitCheck",
+    {
+        "verdict": Literal["fits", "does not fit"],
+        "first_loss": float,
+        "last_loss": float,
+        "target": float,
+        "steps": int,
+        "rows": int,
+        "text": str,
+    },
+)
+
+_EVERY = 10
+
+
+def overfit_check(
+    net: Layer,
+    loss_fn: LossFn,
+    params: Params,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    rows: SupportsIndex = 16,
+    steps: SupportsIndex = 1000,
+    lr: SupportsFloat = 1e-2,
+    optimizer: Optimizer | None = None,
+    target: SupportsFloat | None = None,
+    key: Key = 0,
+) -> OverfitCheck:
+    """Train on a tiny batch and say whether its loss gets near zero, as it must if everything is wired right.
+
+    Args:
+        net, loss_fn, params, x, y: as for `grads`.
+        rows: how many rows the batch has at most; they are drawn by `key`.
+        steps: how many steps on this one batch at most.
+        lr: learning rate, above 0.
+        optimizer: `adam()` if none.
+        target: the loss to get below; 1 % of the first if none. Give one where
+            the least loss is not 0, as with soft targets or label smoothing, or
+            with a loss of one's own that can be negative.
+        key: draws the rows, and the noise of the steps.
+
+    Returns:
+        A dict: ``verdict``, "fits" or "does not fit"; ``first_loss``,
+        ``last_loss`` and ``target``, of inference; the ``steps`` that it took,
+        the ``rows``, and a ``text`` with the likely cause where it does not fit.
+
+    Raises:
+        TypeError, ValueError: as `grads`, `rows`, `steps` or `lr` is out of range, or the
+            loss starts below 0 and there is no `target`.
+        FloatingPointError: the loss of the given params is not finite, or `x` is not.
+
+    Example:
+        >>> from nnfunc import init, mlp, softmax_cross_entropy
+        >>> x, y = np.eye(6), np.array([0, 1, 2, 0, 1, 2])
+        >>> net = mlp([6, 16, 3])
+        >>> overfit_check(net, softmax_cross_entropy, init(net, key=0), x, y)["verdict"]
+        'fits'
+        >>> blank = {name: 0 * a for name, a in init(net, key=0).items()}
+        >>> overfit_check(net, softmax_cross_entropy, blank, x, y)["text"]
+        'the loss went from 1.099 to 1.099: no gradient reaches 0/W, 0/b, 1/W
+        (zero or dead layers; check the initialisation)'
+    """
+    count, most = as_size("overfit_check", "rows", rows), as_size("overfit_check", "steps", steps)
+    rate = above_zero("overfit_check", "lr", lr)
+    if optimizer is not None:
+        check_pair("overfit_check", "optimizer", optimizer, "(init, step)")
+    net, held, inputs = prepared("overfit_check", net, params, x, None)
+    inputs, targets, _ = counted_rows("overfit_check", inputs, y, None)
+    chosen = next(batches(key, len(inputs), count))
+    tiny = inputs[chosen], targets[chosen]
+    opt_init, step = optimizer or adam()
+    state, first = opt_init(held), _inference_loss(net, loss_fn, held, *tiny)
+    got = f"none; the loss starts at {first:.4g}"
+    given = target is not None or first >= 0
+    require(given, "overfit_check", "target", "be given where the loss can fall below 0", got)
+    goal = 0.01 * first if target is None else as_number("overfit_check", "target", target)
+    stepped, last, done = held, first, 0
+    try:
+        while done < most and last > goal:
+            _, g = value_and_grads(net, loss_fn, stepped, *tiny, key=fold_in(key, done))
+            stepped, state = step(stepped, g, state, rate)
+            done += 1
+            if done % _EVERY == 0 or done == most:
+                last = _inference_loss(net, loss_fn, stepped, *tiny)
+        text = f"the loss went from {first:.4g} to {last:.4g}"
+        fits = last <= goal
+        if not fits:
+            _, g = value_and_grads(net, loss_fn, held, *tiny, key=key)
+            text += f": {_cause(net, held, g, tiny[0], first, last)}"
+    except FloatingPointError as error:
+        fits, last, text = False, float("inf"), f"{error}: lower the learning rate, or look with diagnose"
+    return {
+        "verdict": "fits" if fits else "does not fit",
+        "first_loss": first,
+        "last_loss": last,
+        "target": goal,
+        "steps": done,
+        "rows": len(chosen),
+        "text": text,
+    }
+
+
+def _inference_loss(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray) -> float:
+    """Return the loss of inference, batch norms calibrated on the rows themselves."""
+    return loss(net, loss_fn, calibrate(net, params, x), x, y)
+
+
+def _cause(net: Layer, params: Params, grads: Params, x: Array, first: float, last: float) -> str:
+    """Say why a tiny batch is most likely not fitted."""
+    trained = [name for name in params if name not in statistics(net)]
+    without = [name for name in trained if name not in grads or not grads[name].any()]
+    if without:
+        return f"no gradient reaches {', '.join(without)} (zero or dead layers; check the initialisation)"
+    if len(np.unique(x.reshape(len(x), -1), axis=0)) < len(x):
+        return "some rows have equal inputs; if their targets differ, no network fits them"
+    if last > first:
+        return "it rose; lower the learning rate, and check the gradients with check_grads"
+    return "more steps or a larger network may fit; if not, check the gradients with check_grads"

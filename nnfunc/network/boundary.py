@@ -1,0 +1,217 @@
+"""The one boundary: what the verbs are given is checked here once, and trusted from here on.
+
+Here and nowhere else are rows of weight 0 dropped, is the mean over the batch
+taken, and do losses meet the logits of a network that ends in softmax or sigmoid.
+"""
+
+import math
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.network.guard import losses_of, penalty_of, run
+from nnfunc.network.kinds import check_needs_no_key, children, guarded, with_forwards
+from nnfunc.network.loop import chain_forward, watched_forward
+from nnfunc.network.replay import explain
+from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
+from nnfunc.pieces.losses import OWN_LOSSES
+from nnfunc.values.arrays import as_inputs, as_real, as_targets, number
+from nnfunc.values.checks import FLOAT64, check_callable, check_pair, looked_up, problem, require
+from nnfunc.values.keys import key_path
+from nnfunc.values.params import checked_params, sealed
+from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback
+
+
+def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key | None) -> tuple[Layer, Params, Array]:
+    """Return a network that is safe to run, its params and its inputs, checked and of one dtype.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> prepared("forward", dense(1, 1), {"W": np.eye(1), "b": np.zeros(1)}, [[2]], None)[2]
+        array([[2.]])
+    """
+    check_pair(function, "net", net)
+    params, dtype = checked_params(function, params)
+    if not params and isinstance(x, np.ndarray) and x.dtype == FLOAT64:
+        dtype = FLOAT64  # without params the inputs decide
+    if key is not None:
+        key_path(function, key)
+    return (net[0], guarded(net[1])), params, as_inputs(function, "x", x, dtype)
+
+
+def counted_rows(
+    function: str, x: Array, y: ArrayLike, weight: ArrayLike | None
+) -> tuple[Array, AnyArray, Array | None]:
+    """Return inputs, targets and weights of the rows that count: those of weight 0 are as if they were not there.
+
+    Example:
+        >>> counted_rows("loss", np.array([[1.0], [2.0]]), [[3.0], [4.0]], [0, 5])
+        (array([[2.]]), array([[4.]]), array([5.]))
+    """
+    targets = as_targets(function, "y", y, x.dtype, len(x))
+    if weight is None:
+        return x, targets, None
+    weights: Array = as_real(function, "weight", weight).astype(np.float64)
+    fits = weights.shape == (len(x),)
+    require(fits, function, "weight", f"have shape ({len(x)},), one weight per row", weights.shape)
+    least, most = float(weights.min()), float(weights.max())
+    sound = least >= 0 and 0 < most < math.inf
+    got = f"weights from {least:g} to {most:g}"
+    require(sound, function, "weight", "be finite, at least 0 and not all 0", got)
+    if least > 0:
+        return x, targets, weights
+    kept = weights > 0
+    return x[kept], targets[kept], weights[kept]
+
+
+def shares_of(weights: Array) -> Array:
+    """Return weights over their sum: each row's share in the mean.
+
+    Example:
+        >>> shares_of(np.array([3.0, 1.0]))
+        array([0.75, 0.25])
+    """
+    scaled: Array = weights / weights.max()  # first, as the sum of large weights could overflow
+    scaled /= scaled.sum()
+    return scaled
+
+
+def mean_of(per_example: Array, d_outputs: Array, weights: Array | None) -> tuple[float, Array]:
+    """Return the mean loss of a batch, added in float64, and its gradient with respect to the outputs.
+
+    Example:
+        >>> mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))
+        (1.5, array([[0.75],
+               [1.  ]]))
+    """
+    n = len(per_example)
+    dy: Array
+    if weights is not None:
+        shares = shares_of(weights)
+        dy = d_outputs * shares.astype(d_outputs.dtype).reshape(-1, *[1] * (d_outputs.ndim - 1))
+        return float(shares.dot(per_example)), dy
+    # Up to some tens of numbers, Python is done before NumPy has begun.
+    total = sum(per_example.tolist()) if n <= 64 else np.add.reduce(per_example, dtype=np.float64)
+    dy = d_outputs / number(n, d_outputs.dtype)
+    return float(total) / n, dy
+
+
+def loss_pass(
+    function: str,
+    net: Layer,
+    loss_fn: LossFn,
+    params: Params,
+    x: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike | None,
+    key: Key | None,
+    *,
+    training: bool = False,
+) -> tuple[Params, float, Array, Pullback]:
+    """Return the params as they are used, the mean loss, its gradient at the outputs, and the way back from there.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> params, x = {"W": np.eye(1), "b": np.zeros(1)}, np.array([[1.0], [3.0]])
+        >>> _, value, dy, pullback = loss_pass("loss", dense(1, 1), mse, params, x, [[0.0], [0.0]], None, None)
+        >>> value, dy.ravel()
+        (5.0, array([1., 3.]))
+    """
+    net, held, inputs = prepared(function, net, params, x, key)
+    if training and key is None:
+        check_needs_no_key(function, net)
+    check_callable(function, "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
+    net, loss_fn = on_logits(net, loss_fn)
+    rows, targets, weights = counted_rows(function, inputs, y, weight)
+    try:
+        outputs, pullback = run(function, net[1], held, rows, key)
+        value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights)
+        if not math.isfinite(value):
+            raise FloatingPointError(explain(function, net, loss_fn, held, rows, targets, key))
+    except (ValueError, FloatingPointError) as error:
+        if len(rows) == len(inputs):
+            raise
+        kind = ValueError if isinstance(error, ValueError) else FloatingPointError
+        raise kind(f"{error} (rows of weight 0 not counted)") from error
+    return held, value, dy, pullback
+
+
+@np.errstate(all="ignore")
+def value_and_grads_pass(
+    function: str,
+    net: Layer,
+    loss_fn: LossFn,
+    params: Params,
+    x: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike | None,
+    penalty: Penalty | None,
+    key: Key | None,
+) -> tuple[float, Params]:
+    """Return the loss and its gradients, for the verb called `function`.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> params = {"W": np.eye(1), "b": np.zeros(1)}
+        >>> value_and_grads_pass("grads", dense(1, 1), mse, params, [[1.0]], [[0.0]], None, None, None)[0]
+        1.0
+    """
+    held, value, dy, pullback = loss_pass(function, net, loss_fn, params, x, y, weight, key, training=True)
+    grads, _ = pullback(dy)
+    if penalty is None:
+        return value, in_order(grads, held)
+    penalty_value, added = penalty_of(function, penalty, held)
+    both = {**grads, **{name: grads[name] + g if name in grads else np.array(g) for name, g in added.items()}}
+    return value + penalty_value, in_order(both, held)
+
+
+def in_order(grads: Params, params: Params) -> Params:
+    """Return gradients that were just made, frozen, in the order of the params.
+
+    Example:
+        >>> list(in_order({"b": np.ones(1), "W": np.ones(2)}, {"W": np.ones(2), "b": np.ones(1)}))
+        ['W', 'b']
+    """
+    return sealed({name: grads[name] for name in params if name in grads})
+
+
+def on_logits(net: Layer, loss_fn: LossFn) -> tuple[Layer, LossFn]:
+    """Return an equal network and loss that meet at the logits, or both as they are.
+
+    A network that ends in softmax with `cross_entropy` is the same function as
+    its logits with `softmax_cross_entropy`, and only the second form is stable:
+    log of a probability that has rounded to 0 is lost. Likewise sigmoid and
+    `binary_cross_entropy`. Options of the loss, given by a partial, are kept.
+
+    Example:
+        >>> from nnfunc import cross_entropy, dense, softmax
+        >>> on_logits(dense(2, 3, softmax), cross_entropy)[1].__name__
+        'softmax_cross_entropy'
+    """
+    form = looked_up(OWN_LOSSES, loss_fn)
+    bare = _without_final(net, form[0]) if form else None
+    if not form or bare is None:
+        return net, loss_fn
+    return bare, partial(form[1], *loss_fn.args, **loss_fn.keywords) if isinstance(loss_fn, partial) else form[1]
+
+
+def _without_final(net: Layer, f: ElementwiseFn) -> Layer | None:
+    """Return the network without its final activation `f`, or none if it does not end in `f`; params keep their names."""
+    init, forward = net
+    if not isinstance(forward, partial):
+        return None
+    if forward.func is watched_forward:
+        note, path, _, own_grads, inner = forward.args
+        bare = _without_final((init, inner), f)
+        return None if bare is None else (init, partial(watched_forward, note, path, False, own_grads, bare[1]))
+    if forward.func is dense_forward:
+        n_in, n_out, rule = forward.args
+        return (init, partial(dense_forward, n_in, n_out, None)) if rule is not None and rule[0] is f else None
+    if forward.func is activation_forward:
+        return (init, identity_forward) if forward.args[0][0] is f else None
+    if forward.func is not chain_forward:
+        return None
+    inside = [layer for _, layer in children(net)]
+    bare = _without_final(inside[-1], f)
+    return None if bare is None else with_forwards(net, [*(layer[1] for layer in inside[:-1]), bare[1]])

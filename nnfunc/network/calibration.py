@@ -1,0 +1,110 @@
+"""Batch norm's statistics as values: computed from data in one pass, kept in the params."""
+
+from functools import partial
+from typing import SupportsIndex
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.network.boundary import prepared
+from nnfunc.network.guard import run
+from nnfunc.network.kinds import facts, made_by, map_layers
+from nnfunc.network.loop import residual_forward
+from nnfunc.values.arrays import check_finite
+from nnfunc.values.checks import as_size, require
+from nnfunc.values.params import joined, map_params
+from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, Params, Pullback
+
+Found = dict[str, Array]
+"""Statistics by their full names."""
+
+
+def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex = 1024) -> Params:
+    """Return the params with the mean and variance of every batch norm's inputs over all rows of `x`.
+
+    One pass: layer by layer, all rows through each, so a batch norm sees its
+    inputs as inference will compute them. They are ``mean`` and ``var`` beside
+    its ``gamma`` and ``beta``; other params stay as they are. Batch norms are
+    found inside `chain` and `residual`, not inside a layer of one's own.
+
+    Args:
+        net: a network, with batch norms or without.
+        params: as `init` or a step made them.
+        x: (rows, n_in) the training inputs, or enough of them.
+        size: rows that go through a layer at a time. It bounds the working
+            memory beyond one layer's outputs for all rows, and changes results
+            by rounding only.
+
+    Raises:
+        FloatingPointError: `x`, a parameter or a batch norm's inputs are not finite.
+        TypeError, ValueError: as `forward`, or a batch norm meets fewer than two rows.
+
+    Example:
+        >>> from nnfunc import batch_norm, forward, init
+        >>> net = batch_norm(1)
+        >>> params = calibrate(net, init(net, 0, np.float64), np.array([[1.0], [3.0], [5.0]]))
+        >>> params["mean"], params["var"].round(3)
+        (array([3.]), array([2.667]))
+
+    Reference:
+        Wu & Johnson (2021), "Rethinking 'Batch' in BatchNorm", section 3.
+    """
+    step = as_size("calibrate", "size", size)
+    net, held, rows = prepared("calibrate", net, params, x, None)
+    found: Found = {}
+    with np.errstate(all="ignore"):
+        try:
+            run("calibrate", map_layers(net, partial(_in_chunks, found, step))[1], held, rows, None)
+        except FloatingPointError:
+            for name, array in {"x": rows, **held}.items():
+                check_finite("calibrate", name, array)
+            raise
+    last = {name.rpartition("/")[0]: name for name in held}
+    calibrated: dict[str, Array] = {}
+    for name, array in held.items():
+        calibrated[name] = found.get(name, array)
+        layer = name.rpartition("/")[0]
+        if name == last[layer]:  # the statistics stand beside the params of their layer
+            calibrated |= {full: each for full, each in found.items() if full.rpartition("/")[0] == layer}
+    return map_params(lambda array: array, calibrated)
+
+
+def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> Layer:
+    """Return a layer that runs a number of rows at a time, and takes statistics of its inputs first if it has any."""
+    if made_by(layer) is residual_forward:
+        return layer  # the layers inside run in chunks
+    own = facts(layer)
+    with_statistics = own is not None and bool(own["statistics"])
+    return layer[0], partial(_chunked_forward, found if with_statistics else None, size, path, layer[1])
+
+
+def _chunked_forward(
+    found: Found | None, size: int, path: str, forward: ForwardFn, params: Params, x: Array, key: Key | None
+) -> tuple[Array, Pullback]:
+    """Compute a layer's inference; there is no way back, which would keep every layer's outputs."""
+    chunks = [x[start : start + size] for start in range(0, len(x), size)]
+    if found is not None:
+        taken = _statistics(chunks)
+        params = {**params, **taken}
+        found.update({joined(path, name): array for name, array in taken.items()})
+    outputs = [forward(params, chunk, key)[0] for chunk in chunks]
+    return (outputs[0] if len(outputs) == 1 else np.concatenate(outputs)), _no_way_back
+
+
+def _no_way_back(dy: Array) -> tuple[Params, InputGradient]:
+    """Stand for the pullback that nobody calls."""
+    raise NotImplementedError
+
+
+def _statistics(chunks: list[Array]) -> dict[str, Array]:
+    """Return mean and variance over the rows of all chunks: two passes, in float64."""
+    n = sum(map(len, chunks))
+    require(n > 1, "batch_norm", "x", "hold at least two rows to take statistics of", "one row")
+    mean: Array = np.asarray(sum(np.add.reduce(x, axis=0, dtype=np.float64) for x in chunks)) / n
+    var: Array = np.asarray(sum(np.add.reduce((x - mean) ** 2, axis=0) for x in chunks)) / n
+    found: dict[str, Array] = {"mean": mean.astype(chunks[0].dtype), "var": var.astype(chunks[0].dtype)}
+    for name, array in found.items():
+        bad = np.flatnonzero(~np.isfinite(array))
+        got = f"column {bad[0]}" if bad.size else ""
+        require(not got, "batch_norm", f"the {name} of x", "be finite", got, FloatingPointError)
+    return found

@@ -1,0 +1,275 @@
+"""What the library's own layers are, in one table; and walking a network, whose layers it tells apart.
+
+A new layer is one file of `nnfunc.pieces` and one row here. A network can be
+taken apart as it is made of partials over module functions. A layer of a
+user's own is one piece, whatever it runs inside.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TypeAlias, TypedDict
+
+from nnfunc.network.guard import guarded_forward
+from nnfunc.network.loop import chain_forward, residual_forward, watched_forward
+from nnfunc.pieces.activations import Rule, is_custom, rule_name
+from nnfunc.pieces.dropout import dropout_forward
+from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
+from nnfunc.pieces.norms import STATISTICS, batch_norm_forward, fields, layer_norm_forward
+from nnfunc.values.checks import base_function, label, looked_up, problem
+from nnfunc.values.params import joined
+from nnfunc.values.types import ForwardFn, Layer
+
+Facts = TypedDict(
+    "Facts",
+    {
+        "word": str,
+        "kind": str,
+        "shapes": Mapping[str, tuple[int, ...]],
+        "columns": tuple[int, int] | None,
+        "operations": int,
+        "rule": Rule | None,
+        "needs_key": bool,
+        "statistics": tuple[str, ...],
+    },
+)
+"""A layer in a word, and with what was chosen in it; names and shapes of its params; columns in and out, none if it keeps those it is given; operations
+per value that it puts out, in inference (each addition, multiplication, division, root or function is one); the
+activation in it; whether it must have a key in training; which of its params are statistics that no gradient moves."""
+
+
+def _facts(
+    word: str,
+    kind: str = "",
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    columns: tuple[int, int] | None = None,
+    operations: int = 0,
+    rule: Rule | None = None,
+    needs_key: bool = False,
+    statistics: tuple[str, ...] = (),
+) -> Facts:
+    """Put facts together; what is not said is what most layers have."""
+    return {
+        "word": word,
+        "kind": kind or word,
+        "shapes": shapes or {},
+        "columns": columns,
+        "operations": operations,
+        "rule": rule,
+        "needs_key": needs_key,
+        "statistics": statistics,
+    }
+
+
+def _dense_facts(n_in: int, n_out: int, rule: Rule | None) -> Facts:
+    """Return the facts of a dense layer."""
+    shapes = {"W": (n_in, n_out), "b": (n_out,)}
+    operations = 2 * n_in + (rule is not None)
+    kind = f"dense {rule_name(rule)}" if rule else "dense"
+    return _facts("dense", kind, shapes=shapes, columns=(n_in, n_out), operations=operations, rule=rule)
+
+
+# By the function that a layer's forward is a partial of; each row takes what was fixed when the layer was made.
+_OWN: dict[object, Callable[..., Facts]] = {
+    dense_forward: _dense_facts,
+    activation_forward: lambda rule: _facts("activation", rule_name(rule), operations=1, rule=rule),
+    identity_forward: lambda: _facts("identity"),
+    dropout_forward: lambda rate: _facts("dropout", f"dropout {rate}", needs_key=rate > 0),
+    layer_norm_forward: lambda n, eps: _facts("layer norm", shapes=fields(n), columns=(n, n), operations=8),
+    batch_norm_forward: lambda n, eps: _facts(
+        "batch norm", shapes=fields(n, STATISTICS), columns=(n, n), operations=4, needs_key=True, statistics=STATISTICS
+    ),
+    residual_forward: lambda forward: _facts("residual", operations=1),
+}
+# Those whose facts must be looked at to know whether they need a key: looked up before every training pass.
+_MAY_NEED_KEY = frozenset({dropout_forward, batch_norm_forward})
+
+
+def facts(layer: Layer) -> Facts | None:
+    """Return the facts of a layer of the library, and nothing of a user's own.
+
+    Example:
+        >>> from nnfunc import dense, tanh
+        >>> facts(dense(2, 3, tanh))["kind"], facts(dense(2, 3))["columns"]
+        ('dense tanh', (2, 3))
+    """
+    forward = _unwrapped(layer[1])
+    row = looked_up(_OWN, forward)
+    return None if row is None else row(*(forward.args if isinstance(forward, partial) else ()))
+
+
+def kind_of(layer: Layer) -> str:
+    """Say in a word or two what a layer is; of a user's own, the name of its function.
+
+    Example:
+        >>> from nnfunc import dense, dropout, tanh
+        >>> kind_of(dense(2, 3, tanh)), kind_of(dropout(0.5))
+        ('dense tanh', 'dropout 0.5')
+    """
+    own = facts(layer)
+    return label(made_by(layer)) if own is None else own["kind"]
+
+
+def has_custom(layer: Layer) -> bool:
+    """Say whether a layer, or the activation in it, is a user's own.
+
+    Example:
+        >>> import numpy as np
+        >>> from nnfunc import dense, tanh
+        >>> has_custom(dense(2, 3, tanh)), has_custom(dense(2, 3, (np.sin, np.cos)))
+        (False, True)
+    """
+    own = facts(layer)
+    return own is None or (own["rule"] is not None and is_custom(own["rule"]))
+
+
+def guarded(forward: ForwardFn) -> ForwardFn:
+    """Return a forward of the library as it is, and any other with the guard around it.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> forward = dense(2, 3)[1]
+        >>> guarded(forward) is forward, guarded(print).func.__name__
+        (True, 'guarded_forward')
+    """
+    if isinstance(forward, partial) and forward.func in (chain_forward, guarded_forward, watched_forward):
+        return forward
+    return forward if looked_up(_OWN, forward) is not None else partial(guarded_forward, forward)
+
+
+def made_by(layer: Layer) -> object:
+    """Return the function that a layer's forward is a partial of, and the forward itself if it is none.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> made_by(dense(2, 3)).__name__
+        'dense_forward'
+    """
+    return base_function(_unwrapped(layer[1]))
+
+
+def _unwrapped(forward: ForwardFn) -> ForwardFn:
+    """Return a forward without guard and tap around it."""
+    while isinstance(forward, partial) and forward.func in (guarded_forward, watched_forward):
+        forward = forward.args[-1]
+    return forward
+
+
+def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
+    """Return the layers inside a chain by name, the one inside a residual without a name, and nothing for any other.
+
+    Example:
+        >>> from nnfunc import chain, dense, residual
+        >>> [name for name, _ in children(chain(a=dense(2, 3), b=dense(3, 1)))]
+        ['a', 'b']
+        >>> [name for name, _ in children(residual(dense(2, 2)))], children(dense(2, 3))
+        ([''], ())
+    """
+    init, forward = layer[0], _unwrapped(layer[1])
+    if not isinstance(forward, partial):
+        return ()
+    if forward.func is residual_forward:
+        return (("", (init, forward.args[0])),)
+    if forward.func is not chain_forward or not isinstance(init, partial):
+        return ()
+    return tuple(zip(forward.args[0], zip(init.args[1], forward.args[1], strict=True), strict=True))
+
+
+def with_forwards(layer: Layer, forwards: list[ForwardFn]) -> Layer:
+    """Return a chain or a residual with other forwards for its children; all names stay.
+
+    Example:
+        >>> import numpy as np
+        >>> from nnfunc import chain, dense, relu
+        >>> linear = with_forwards(chain(a=dense(1, 1, relu)), [dense(1, 1)[1]])
+        >>> linear[1]({"a/W": -np.eye(1), "a/b": np.zeros(1)}, np.eye(1), None)[0]
+        array([[-1.]])
+    """
+    init, forward = layer
+    if isinstance(forward, partial) and forward.func is watched_forward:
+        return init, partial(forward.func, *forward.args[:-1], with_forwards((init, forward.args[-1]), forwards)[1])
+    if made_by(layer) is residual_forward:
+        return init, partial(residual_forward, forwards[0])
+    return init, partial(chain_forward, tuple(name for name, _ in children(layer)), tuple(forwards))
+
+
+LayerMap: TypeAlias = Callable[[str, Layer], Layer]
+
+
+def map_layers(net: Layer, f: LayerMap, path: str = "") -> Layer:
+    """Return the network with ``f(path, layer)`` in place of every layer that is no chain.
+
+    Of a residual, the layers inside come before the residual itself.
+
+    Example:
+        >>> from nnfunc import chain, dense, residual
+        >>> def seen(path, layer):
+        ...     print(path)
+        ...     return layer
+        >>> net = map_layers(chain(a=dense(2, 2), b=residual(chain(dense(2, 2)))), seen)
+        a
+        b/0
+        b
+    """
+    inside = children(net)
+    if inside:
+        net = with_forwards(net, [map_layers(layer, f, joined(path, name))[1] for name, layer in inside])
+    else:
+        net = net[0], guarded(net[1])
+    return net if made_by(net) is chain_forward else f(path, net)
+
+
+def walk(net: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
+    """Yield path and layer of every layer that is no chain, in the order of `map_layers`.
+
+    Example:
+        >>> from nnfunc import chain, dense, residual
+        >>> [path for path, _ in walk(chain(a=dense(2, 2), b=residual(chain(dense(2, 2)))))]
+        ['a', 'b/0', 'b']
+    """
+    for name, layer in children(net):
+        yield from walk(layer, joined(path, name))
+    if made_by(net) is not chain_forward:
+        yield path, net
+
+
+def statistics(net: Layer) -> list[str]:
+    """Return the full names of a network's statistics: params that data decide, and no gradient.
+
+    Example:
+        >>> from nnfunc import batch_norm, chain, dense
+        >>> statistics(chain(a=dense(2, 3), b=batch_norm(3)))
+        ['b/mean', 'b/var']
+    """
+    found = ((path, facts(layer)) for path, layer in walk(net))
+    return [joined(path, name) for path, own in found if own is not None for name in own["statistics"]]
+
+
+def check_needs_no_key(function: str, net: Layer) -> None:
+    """Raise ValueError if training without a key would train another network than was meant.
+
+    Example:
+        >>> from nnfunc import chain, dropout
+        >>> check_needs_no_key("grads", chain(noise=dropout(0.5)))
+        Traceback (most recent call last):
+        ...
+        ValueError: grads: key must be given, as layer noise is dropout
+        (for the gradients of inference, use vjp), got None
+    """
+    if not _may_need_key(net[1]):
+        return
+    for path, layer in walk(net):
+        own = facts(layer)
+        if own is not None and own["needs_key"]:
+            which = f"layer {path}" if path else "the network"
+            constraint = f"be given, as {which} is {own['word']} (for the gradients of inference, use vjp)"
+            raise ValueError(problem(function, "key", constraint, None))
+
+
+def _may_need_key(forward: ForwardFn) -> bool:
+    """Say whether there is a layer of a kind that may need a key."""
+    if not isinstance(forward, partial):
+        return False
+    if forward.func is chain_forward:
+        return any(map(_may_need_key, forward.args[1]))
+    return forward.func in _MAY_NEED_KEY or (forward.func is residual_forward and _may_need_key(forward.args[0]))

@@ -1,0 +1,191 @@
+"""The one loop: layers run one after another, and their ways back in reverse; beside it residual and tap.
+
+It trusts its layers: those of the library keep their promises, and around any
+other stands `nnfunc.network.guard`. Nobody writes to what was handed in, so
+nothing is locked or copied here. An error gets the layer's name on its way up.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NoReturn, TypeAlias
+
+from nnfunc.pieces.layers import product
+from nnfunc.values.arrays import locked
+from nnfunc.values.checks import describe, problem
+from nnfunc.values.keys import key_path
+from nnfunc.values.params import joined
+from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, Key, Params, Pullback
+
+Names: TypeAlias = tuple[str, ...]
+
+Fields: TypeAlias = tuple[tuple[str, str], ...]
+"""The short and the full name of each parameter of one layer."""
+
+Note: TypeAlias = Callable[[str, Array], object]
+"""``note(path, tensor)``, called for every tensor; what it returns does not matter."""
+
+
+def chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) -> Params:
+    """Return the params of all layers, each from its own key; see `nnfunc.chain`.
+
+    Example:
+        >>> from nnfunc import chain, dense
+        >>> init, forward = chain(a=dense(1, 2), b=dense(2, 1))
+        >>> init.func is chain_init, list(init(0, "float32"))
+        (True, ['a/W', 'a/b', 'b/W', 'b/b'])
+    """
+    params: dict[str, Array] = {}
+    for name, init, own_key in zip(names, inits, _layer_keys(key, len(names)), strict=True):
+        try:
+            own = init(own_key, dtype)
+            if not hasattr(own, "items"):
+                raise TypeError(problem("init", "params", "be a mapping of names to arrays", describe(own)))
+        except Exception as error:
+            reraise(error, name)
+        params.update((f"{name}/{short}", array) for short, array in own.items())
+    return params
+
+
+def chain_forward(
+    names: Names, forwards: tuple[ForwardFn, ...], params: Params, x: Array, key: Key | None
+) -> tuple[Array, Pullback]:
+    """Run layers one after another; see `nnfunc.chain`.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> import numpy as np
+        >>> params = {"a/W": np.eye(1), "a/b": np.ones(1), "b/W": 2 * np.eye(1), "b/b": np.zeros(1)}
+        >>> chain_forward(("a", "b"), (dense(1, 1)[1], dense(1, 1)[1]), params, np.eye(1), None)[0]
+        array([[4.]])
+    """
+    fields = _layer_fields(names, tuple(params))
+    keys = (None,) * len(names) if key is None else _layer_keys(key, len(names))
+    pullbacks: list[Pullback] = []
+    y = x
+    for i, forward in enumerate(forwards):
+        try:
+            y, pullback = forward({short: params[full] for short, full in fields[i]}, y, keys[i])
+        except Exception as error:
+            reraise(error, names[i])
+        pullbacks.append(pullback)
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        grads: dict[str, Array] = {}
+        for i in range(len(names) - 1, -1, -1):
+            try:
+                own, dx = pullbacks[i](dy)
+                if i:  # nobody may ask for the first layer's
+                    dy = dx()
+            except Exception as error:
+                reraise(error, names[i])
+            for short, full in fields[i]:
+                if short in own:
+                    grads[full] = own[short]
+        return grads, dx
+
+    return y, pull
+
+
+def residual_forward(forward: ForwardFn, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Compute y = x + f(x) and the way back; see `nnfunc.residual`.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> import numpy as np
+        >>> init, forward = dense(1, 1)
+        >>> residual_forward(forward, {"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)[0]
+        array([[3.]])
+    """
+    fx, pullback = forward(params, x, key)
+    if fx.shape != x.shape:
+        raise ValueError(problem("residual", "layer", f"keep the shape {x.shape} of x", fx.shape))
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        grads, dx = pullback(dy)
+        return grads, lambda: dy + dx()
+
+    return x + fx, pull
+
+
+def watched_forward(
+    note: Note, path: str, has_z: bool, own_grads: bool, forward: ForwardFn, params: Params, x: Array, key: Key | None
+) -> tuple[Array, Pullback]:
+    """Run a layer, and tell of its tensors on both ways, if asked of z and of the gradients too; see `nnfunc.watched`.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> import numpy as np
+        >>> params = {"W": np.eye(1), "b": np.ones(1)}
+        >>> y, _ = watched_forward(print, "a", False, True, dense(1, 1)[1], params, np.eye(1), None)
+        a/x [[1.]]
+        a/y [[2.]]
+    """
+    note(joined(path, "x"), locked(x))
+    y, pullback = forward(params, x, key)
+    if has_z:
+        note(joined(path, "z"), product(x, params["W"]) + params["b"])
+    note(joined(path, "y"), locked(y))
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        note(joined(path, "dy"), locked(dy))
+        grads, dx = pullback(dy)
+        for name, gradient in grads.items() if own_grads else ():
+            inner, _, short = joined(path, name).rpartition("/")
+            note(joined(inner, f"d{short}"), locked(gradient))
+
+        def input_gradient() -> Array:
+            gradient = dx()
+            note(joined(path, "dx"), locked(gradient))
+            return gradient
+
+        return grads, input_gradient
+
+    return y, pull
+
+
+def _layer_keys(key: Key, n: int) -> tuple[Key, ...]:
+    """Deal a key out to the n layers of a chain; a single layer gets it whole."""
+    path = key_path("split", key)
+    return (path,) if n == 1 else tuple((*path, i) for i in range(n))
+
+
+@lru_cache(maxsize=1024)
+def _layer_fields(names: Names, params: Names) -> tuple[Fields, ...]:
+    """Deal the names of params out to the layers of a chain.
+
+    Example:
+        >>> _layer_fields(("a", "b/0"), ("a/W", "b/0/W"))
+        ((('W', 'a/W'),), (('W', 'b/0/W'),))
+    """
+    fields: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
+    for full in params:
+        cuts = [i for i, letter in enumerate(full) if letter == "/"]
+        cut = next((cut for cut in cuts if full[:cut] in fields), None)
+        if cut is None:
+            raise ValueError(problem("chain", full, "belong to one of its layers", ", ".join(names)))
+        fields[full[:cut]].append((full[cut + 1 :], full))
+    return tuple(map(tuple, fields.values()))
+
+
+def reraise(error: Exception, name: str) -> NoReturn:
+    """Raise the error again with the layer's name in it.
+
+    In a message of the library's form the name goes before the argument, so a
+    nested network spells out the whole path: ``dense: block/0/W must ...``.
+
+    Example:
+        >>> reraise(ValueError("dense: W must have shape (2, 3), got (2, 2)"), "hidden")
+        Traceback (most recent call last):
+        ...
+        ValueError: dense: hidden/W must have shape (2, 3), got (2, 2)
+    """
+    if isinstance(error, KeyError):
+        missing = problem("layer", f"{name}/{error.args[0]}", "be in params", "no such name")
+        raise ValueError(missing) from error
+    for kind in (ValueError, TypeError, FloatingPointError):
+        if isinstance(error, kind):
+            function, colon, rest = str(error).partition(": ")
+            house = colon and " must " in rest
+            raise kind(f"{function}: {name}/{rest}" if house else f"layer {name}: {error}") from error
+    error.add_note(f"in layer {name}")
+    raise error

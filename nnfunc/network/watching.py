@@ -1,0 +1,55 @@
+"""The one tap: a network that tells of every tensor that passes through it."""
+
+from functools import partial
+
+from nnfunc.network.kinds import facts, made_by, map_layers
+from nnfunc.network.loop import Note, residual_forward, watched_forward
+from nnfunc.values.checks import check_callable, check_pair
+from nnfunc.values.types import Layer
+
+
+def watched(net: Layer, note: Note) -> Layer:
+    """Return the network as one that tells ``note(path, tensor)`` of everything that passes, and computes the same.
+
+    A path is that of the layer, and what the tensor is there. On the way
+    forth, layer by layer: ``hidden/x``, what goes in; ``hidden/z``, before the
+    activation, if there is one inside; ``hidden/y``, what comes out. On the way
+    back, last layer first: ``hidden/dy``; ``hidden/dW``, ``hidden/db`` and so
+    on, the gradients of its params; ``hidden/dx``, if anybody asks for it. A
+    residual tells after the layers inside, under its own path. A network of one
+    layer has the path "": ``x``, ``y``.
+
+    Args:
+        net: a network; a layer of one's own is one piece, whatever it runs inside.
+        note: called with the path and the tensor, which it cannot change, and which may
+            be part of a longer array: keep a copy.
+
+    Laws:
+        Params, outputs and gradients are those of `net`, to the bit.
+
+    Raises:
+        TypeError: `net` is not a pair of functions, or `note` is no function.
+
+    Example:
+        >>> import numpy as np
+        >>> from nnfunc import chain, dense, forward, relu
+        >>> params = {"a/W": np.eye(1), "a/b": np.array([-3.0]), "b/W": np.eye(1), "b/b": np.ones(1)}
+        >>> net = watched(chain(a=dense(1, 1, relu), b=dense(1, 1)), lambda path, tensor: print(path, tensor))
+        >>> y = forward(net, params, [[2.0]])
+        a/x [[2.]]
+        a/z [[-1.]]
+        a/y [[0.]]
+        b/x [[0.]]
+        b/y [[1.]]
+    """
+    check_pair("watched", "net", net)
+    check_callable("watched", "note", note, "(path, tensor)")
+    return map_layers(net, partial(_watched_layer, note))
+
+
+def _watched_layer(note: Note, path: str, layer: Layer) -> Layer:
+    """Return one layer that tells of its tensors."""
+    own = facts(layer)
+    has_z = own is not None and own["rule"] is not None and "W" in own["shapes"]
+    own_grads = made_by(layer) is not residual_forward  # whose gradients the layers inside have told of
+    return layer[0], partial(watched_forward, note, path, has_z, own_grads, layer[1])

@@ -1,0 +1,201 @@
+"""Normalisation: layer norm over the columns of each row, batch norm over the rows of each column.
+
+Both compute xhat = (x - mean) / sqrt(var + eps) and y = gamma * xhat + beta.
+The variance is the mean of the squared differences from the mean (two passes),
+never E[x^2] - E[x]^2, which loses all its digits when the mean is large.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import SupportsFloat, SupportsIndex
+
+import numpy as np
+
+from nnfunc.pieces.layers import check_columns, check_fields, column_sums
+from nnfunc.values.checks import above_zero, as_size, describe, problem, require
+from nnfunc.values.types import Array, DType, InputGradient, Key, Layer, Params, Pullback
+
+_NormForward = Callable[[int, float, Params, Array, Key | None], tuple[Array, Pullback]]
+
+STATISTICS = ("mean", "var")
+"""What `calibrate` puts beside a batch norm's gamma and beta: no parameters, as no gradient moves them."""
+
+
+def layer_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
+    """Return the layer that gives each row mean 0 and variance 1, then gamma * xhat + beta.
+
+    Rows do not touch each other, so training and inference are the same.
+
+    Args:
+        n: columns of `x`, at least 1.
+        eps: added to the variance, above 0.
+
+    Shapes:
+        x and y (rows, n), gamma and beta (n,).
+
+    Gradients:
+        With g = gamma * dy: dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps),
+        means over the columns.
+
+    Raises:
+        TypeError, ValueError: `n` or `eps` is out of range; in use, a shape that does not fit.
+
+    Example:
+        >>> init, forward = layer_norm(2)
+        >>> y, _ = forward(init(0, np.dtype(np.float64)), np.array([[1.0, 3.0], [10.0, 10.0]]), None)
+        >>> y.round(3)
+        array([[-1.,  1.],
+               [ 0.,  0.]])
+
+    Reference:
+        Ba, Kiros & Hinton (2016); eps as in PyTorch.
+    """
+    return _norm("layer_norm", layer_norm_forward, n, eps)
+
+
+def batch_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
+    """Return the layer that gives each column mean 0 and variance 1, then gamma * xhat + beta.
+
+    With a key, mean and variance are those of the batch. Without one they are
+    ``mean`` and ``var`` in the params, where ``calibrate(net, params, x)`` puts
+    them; there is no running average. With row weights the batch counts all
+    rows of weight above 0 alike.
+
+    Args:
+        n: columns of `x`, at least 1.
+        eps: added to the variance, above 0.
+
+    Shapes:
+        x and y (rows, n); gamma, beta and, once calibrated, mean and var (n,).
+
+    Gradients:
+        With g = gamma * dy: dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps),
+        means over the rows; without a key, dx = g / sqrt(var + eps).
+
+    Raises:
+        TypeError, ValueError: `n` or `eps` is out of range; in use, a shape
+            that does not fit, a training batch of one row, or inference before
+            `calibrate`.
+
+    Example:
+        >>> init, forward = batch_norm(2)
+        >>> y, _ = forward(init(0, np.dtype(np.float64)), np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 60.0]]), 0)
+        >>> y[0].round(4)
+        array([-1.069 , -0.9258])
+
+    Reference:
+        Ioffe & Szegedy (2015), with the population statistics of Wu & Johnson
+        (2021), "Rethinking 'Batch' in BatchNorm", section 3, in place of a running average.
+    """
+    return _norm("batch_norm", batch_norm_forward, n, eps)
+
+
+def fields(n: int, statistics: tuple[str, ...] = ()) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of a norm's params.
+
+    Example:
+        >>> fields(2)
+        {'gamma': (2,), 'beta': (2,)}
+    """
+    return dict.fromkeys(("gamma", "beta", *statistics), (n,))
+
+
+def _norm(function: str, forward: _NormForward, n: SupportsIndex, eps: SupportsFloat) -> Layer:
+    """Return the layer with this forward, if size and eps are in range."""
+    columns, small = as_size(function, "n", n), above_zero(function, "eps", eps)
+    return partial(_norm_init, columns), partial(forward, columns, small)
+
+
+def _norm_init(n: int, key: Key, dtype: DType) -> dict[str, Array]:
+    """Start as the plain normalisation, without scale and shift."""
+    return {"gamma": np.ones(n, dtype), "beta": np.zeros(n, dtype)}
+
+
+def layer_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Compute y over the columns of each row and the way back; see `layer_norm`.
+
+    Example:
+        >>> params = {"gamma": np.ones(2), "beta": np.ones(2)}
+        >>> layer_norm_forward(2, 1e-5, params, np.array([[1.0, 3.0]]), None)[0].round(3)
+        array([[0., 2.]])
+    """
+    check_columns("layer_norm", n, x)
+    check_fields("layer_norm", fields(n), params)
+    return _normalised(x, params["gamma"], params["beta"], eps, axis=1)
+
+
+def batch_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Compute y over the rows of each column and the way back; see `batch_norm`.
+
+    Example:
+        >>> params = {"gamma": np.ones(1), "beta": np.zeros(1), "mean": np.ones(1), "var": np.full(1, 4.0)}
+        >>> batch_norm_forward(1, 1e-9, params, np.array([[5.0]]), None)[0].round(6)
+        array([[2.]])
+    """
+    check_columns("batch_norm", n, x)
+    check_fields("batch_norm", fields(n, STATISTICS), params, optional=STATISTICS)
+    gamma, beta = params["gamma"], params["beta"]
+    if key is not None:
+        constraint = "hold at least two rows in a training pass, whose statistics are the batch's"
+        require(len(x) > 1, "batch_norm", "x", constraint, "one row")
+        return _normalised(x, gamma, beta, eps, axis=0)
+    for name in STATISTICS:
+        if name not in params:
+            constraint = "be in params for inference (calibrate puts it there; a training pass takes a key)"
+            raise ValueError(problem("batch_norm", name, constraint, f"only {describe(list(params))}"))
+    if not (params["var"] >= 0).all():
+        raise ValueError(problem("batch_norm", "var", "be at least 0", float(params["var"].min())))
+    inverse = 1 / np.sqrt(params["var"] + eps)
+    xhat: Array = (x - params["mean"]) * inverse
+
+    def pullback(dy: Array) -> tuple[Params, InputGradient]:
+        return _parameter_grads(dy, xhat), lambda: dy * (gamma * inverse)
+
+    return xhat * gamma + beta, pullback
+
+
+def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> tuple[Array, Pullback]:
+    """Normalise by statistics along an axis of x itself, which the way back goes through as well."""
+    n = x.shape[axis]
+    xhat, inverse = _whitened(x, eps, axis)
+    if not np.minimum.reduce(inverse, axis=None) > 0:  # a variance overflowed
+        scale = _scales(x, inverse, axis)
+        xhat, inverse = _whitened(x / scale, np.maximum(eps / scale / scale, np.finfo(x.dtype).tiny), axis)
+        inverse /= scale
+
+    def pullback(dy: Array) -> tuple[Params, InputGradient]:
+        def dx() -> Array:
+            g: Array = dy * gamma
+            along = np.add.reduce(g * xhat, axis=axis, keepdims=True) / n
+            g -= np.add.reduce(g, axis=axis, keepdims=True) / n
+            g -= xhat * along
+            g *= inverse
+            return g
+
+        return _parameter_grads(dy, xhat), dx
+
+    return xhat * gamma + beta, pullback
+
+
+def _whitened(x: Array, eps: float | Array, axis: int) -> tuple[Array, Array]:
+    """Return xhat and 1 / sqrt(var + eps)."""
+    n = x.shape[axis]
+    xhat: Array = x - np.add.reduce(x, axis=axis, keepdims=True) / n
+    # A large mean is rounded: what is left of it after the first subtraction goes in a second.
+    xhat -= np.add.reduce(xhat, axis=axis, keepdims=True) / n
+    inverse: Array = 1 / np.sqrt(np.add.reduce(xhat * xhat, axis=axis, keepdims=True) / n + eps)
+    xhat *= inverse
+    return xhat, inverse
+
+
+def _scales(x: Array, inverse: Array, axis: int) -> Array:
+    """Return a power of two near the largest value where finite values overflowed, and 1 elsewhere."""
+    largest = np.max(np.abs(x), axis=axis, keepdims=True)
+    power = np.ldexp(np.ones_like(largest), np.frexp(largest)[1] - 1)
+    scales: Array = np.where((inverse > 0) | ~np.isfinite(largest), np.ones_like(largest), power)
+    return scales
+
+
+def _parameter_grads(dy: Array, xhat: Array) -> Params:
+    """Return the gradients of gamma and beta."""
+    return {"gamma": column_sums(dy * xhat), "beta": column_sums(dy)}

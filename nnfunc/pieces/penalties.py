@@ -1,0 +1,79 @@
+"""Penalties: ``penalty(params) -> (value, grads)``, added to a loss.
+
+They count weights and leave biases, and the scales and shifts of normalisation,
+alone: penalising those fits worse and regularises nothing.
+"""
+
+from functools import partial
+from typing import SupportsFloat
+
+import numpy as np
+
+from nnfunc.values.arrays import sum_of_squares
+from nnfunc.values.checks import as_number
+from nnfunc.values.params import checked_params, is_weight, map_params
+from nnfunc.values.types import Params, Penalty
+
+
+def l2(rate: SupportsFloat) -> Penalty:
+    """Return the penalty rate * sum(W^2) over all weights.
+
+    The factor is the article's and Keras's: the gradient is 2 rate W. Another
+    library's rate for the same penalty: PyTorch's ``weight_decay`` is 2 rate;
+    scikit-learn's ``alpha`` is 2 n rate, n being the rows in a batch.
+
+    Args:
+        rate: at least 0.
+
+    Gradients:
+        2 rate W.
+
+    Raises:
+        TypeError, ValueError: `rate` is not a finite number of at least 0.
+
+    Example:
+        >>> value, grads = l2(0.5)({"W": np.array([[1.0, -2.0]]), "b": np.array([9.0])})
+        >>> value, dict(grads)
+        (2.5, {'W': array([[ 1., -2.]])})
+    """
+    return partial(_l2, as_number("l2", "rate", rate, least=0))
+
+
+def l1(rate: SupportsFloat) -> Penalty:
+    """Return the penalty rate * sum(|W|) over all weights, which drives small ones to zero.
+
+    Args:
+        rate: at least 0.
+
+    Gradients:
+        rate sign(W), 0 at 0.
+
+    Raises:
+        TypeError, ValueError: `rate` is not a finite number of at least 0.
+
+    Example:
+        >>> value, grads = l1(0.5)({"W": np.array([[1.0, -2.0]]), "b": np.array([9.0])})
+        >>> value, dict(grads)
+        (1.5, {'W': array([[ 0.5, -0.5]])})
+    """
+    return partial(_l1, as_number("l1", "rate", rate, least=0))
+
+
+def _l2(rate: float, params: Params) -> tuple[float, Params]:
+    weights = _weights("l2", params)
+    size, squares = sum_of_squares(weights.values())
+    with np.errstate(all="ignore"):
+        return (rate * size) * (size * squares), map_params(lambda W: 2 * rate * W, weights)
+
+
+def _l1(rate: float, params: Params) -> tuple[float, Params]:
+    weights = _weights("l1", params)
+    sizes = sum(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights.values())
+    with np.errstate(all="ignore"):
+        return rate * sizes, map_params(lambda W: rate * np.sign(W), weights)
+
+
+def _weights(function: str, params: Params) -> Params:
+    """Return the params that are penalised."""
+    held, _ = checked_params(function, params)
+    return {name: array for name, array in held.items() if is_weight(name, array)}

@@ -1,0 +1,329 @@
+"""What `train` is given: checked, tried before the first epoch, and put into one record.
+
+The pieces are pure, so they can be tried: what they would get wrong after an
+hour is said at once, and the steps need no checks.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NoReturn, SupportsFloat, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.network.boundary import counted_rows, on_logits, prepared
+from nnfunc.network.calibration import calibrate
+from nnfunc.network.guard import run as run_network
+from nnfunc.network.kinds import statistics
+from nnfunc.network.verbs import forward, loss
+from nnfunc.training.state import Report
+from nnfunc.values.arrays import as_inputs, as_targets, check_finite, locked
+from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require
+from nnfunc.values.params import map_params
+from nnfunc.values.types import (
+    AnyArray,
+    Array,
+    GradTransform,
+    Key,
+    Layer,
+    LossFn,
+    Metric,
+    Monitor,
+    Optimizer,
+    Params,
+    Penalty,
+    Rows,
+    Schedule,
+    State,
+)
+
+Data: TypeAlias = tuple[Array, AnyArray, Array | None]
+"""Inputs, targets and, if there are any, row weights."""
+
+Run = TypedDict(
+    "Run",
+    {
+        "net": Layer,
+        "loss_fn": LossFn,
+        "data": Data,
+        "numbers": Rows,
+        "validation": tuple[Array, AnyArray] | None,
+        "metrics": Mapping[str, Metric],
+        "epochs": int,
+        "size": int,
+        "key": Key,
+        "schedule": Schedule,
+        "optimizer": Optimizer,
+        "penalty": Penalty | None,
+        "transform": GradTransform | None,
+        "stopping": Monitor,
+        "plateau": Monitor | None,
+        "monitor": Callable[[Report], float],
+    },
+)
+"""All that a run is made of, checked. ``numbers`` says for each row of the data which one it is of those that were given:
+rows of weight 0 are left out."""
+
+_TRIAL_ROWS = 1024
+
+
+def training_data(x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, net: Layer, params: Params) -> tuple[Data, Rows]:
+    """Return training data that fit each other and that nothing can change, and which rows they are of those given.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> params = {"W": np.ones((1, 1)), "b": np.ones(1)}
+        >>> training_data([[1.0], [2.0]], [[1.0], [2.0]], [0, 3], dense(1, 1), params)
+        ((array([[2.]]), array([[2.]]), array([3.])), array([1]))
+    """
+    _, _, inputs = prepared("train", net, params, x, None)
+    rows, targets, weights = counted_rows("train", inputs, y, weight)
+    numbers = np.arange(len(inputs)) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
+    return (_undisturbed(rows, x), _undisturbed(targets, y), weights), numbers
+
+
+def validation_data(validation: tuple[ArrayLike, ArrayLike] | None, data: Data) -> tuple[Array, AnyArray] | None:
+    """Return validation data, which must be finite and look like the training data.
+
+    Example:
+        >>> validation_data(([[1.0, 2.0]], [[1.0]]), (np.ones((1, 1)), np.ones((1, 1)), None))
+        Traceback (most recent call last):
+        ...
+        ValueError: train: validation x must have rows of shape (1,), as the training data, got (2,)
+    """
+    if validation is None:
+        return None
+    is_pair = isinstance(validation, tuple) and len(validation) == 2
+    require(is_pair, "train", "validation", "be a pair (x, y)", kind=TypeError, value=validation)
+    x = as_inputs("train", "validation x", validation[0], data[0].dtype)
+    y = as_targets("train", "validation y", validation[1], data[0].dtype, len(x))
+    for name, given, own in (("validation x", x, data[0]), ("validation y", y, data[1])):
+        fits, constraint = given.shape[1:] == own.shape[1:], f"have rows of shape {own.shape[1:]}, as the training data"
+        require(fits, "train", name, constraint, given.shape[1:])
+        check_finite("train", name, given)
+    return _undisturbed(x, validation[0]), _undisturbed(y, validation[1])
+
+
+def _undisturbed(array: AnyArray, given: ArrayLike) -> AnyArray:
+    """Return an array that was made of an argument as one that nothing done to the argument can change.
+
+    It is copied unless it is so already: locked and the owner of its memory, or a conversion.
+    """
+    if isinstance(given, np.ndarray):
+        lasts = given.flags.owndata and not given.flags.writeable
+        if lasts or not np.may_share_memory(array, given):
+            return array
+    return array.copy(order="K")
+
+
+def try_pieces(run: Run, params: Params, held: Callable[[str], State | None]) -> None:
+    """Raise before the first epoch what the run's pieces would raise in it, or after it.
+
+    `held` gives the state, in a run that is gone on with, of a piece by its name.
+    """
+    check_pair("train", "optimizer", run["optimizer"], "")
+    _try_optimizer(run["optimizer"], run["net"], params, held("optimizer"))
+    check_pair("train", "stopping", run["stopping"], "")
+    _try_monitor("stopping", run["stopping"], ("stop", "improved"), held("stopping"))
+    if run["plateau"] is not None:
+        check_pair("train", "plateau", run["plateau"], "")
+        _try_monitor("plateau", run["plateau"], ("scale",), held("plateau"))
+    _try_scores(run, params)
+
+
+def check_functions(
+    loss_fn: LossFn,
+    schedule: Schedule,
+    penalty: Penalty | None,
+    transform: GradTransform | None,
+    monitor: Callable[[Report], float] | None,
+    metrics: Mapping[str, Metric] | None,
+) -> None:
+    """Raise TypeError unless each function that `train` is given is one, of as many arguments as it will get.
+
+    Example:
+        >>> from nnfunc import cosine_decay_schedule, mse
+        >>> check_functions(mse, cosine_decay_schedule, None, None, None, None)
+        Traceback (most recent call last):
+        ...
+        TypeError: train: lr must be a function step -> float, or a number,
+        got the function cosine_decay_schedule, which takes (init_value, decay_steps, alpha, exponent)
+    """
+    _check_takes("loss_fn", loss_fn, 2, "(outputs, targets) -> (per_example, d_outputs)")
+    _check_takes("lr", schedule, 1, "step -> float, or a number")
+    for name, function in (("penalty", penalty), ("transform", transform), ("monitor", monitor)):
+        if function is not None:
+            _check_takes(name, function, 1, "of one argument")
+    is_mapping = metrics is None or hasattr(metrics, "items")
+    require(is_mapping, "train", "metrics", "be a mapping of names to functions", kind=TypeError, value=metrics)
+    for name, metric in (metrics or {}).items():
+        _check_takes(f"metrics[{name!r}]", metric, 2, "(outputs, targets) -> float")
+
+
+def _try_monitor(argument: str, monitor: Monitor, needed: tuple[str, ...], held: State | None) -> None:
+    """Raise unless a monitor gives states with what is needed, and can go on from the one held by a run.
+
+    Example:
+        >>> from nnfunc import early_stopping
+        >>> _try_monitor("plateau", early_stopping(), ("scale",), None)
+        Traceback (most recent call last):
+        ...
+        ValueError: train: plateau must have states with scale, got ['best', 'wait', 'improved', 'stop']
+    """
+    fresh = _arrays(argument, "init", monitor[0]())
+    for state in (fresh, _arrays(argument, "update", monitor[1](fresh, 1.0))):
+        has_all = all(name in state for name in needed)
+        require(has_all, "train", argument, f"have states with {' and '.join(needed)}", list(state))
+    if held is not None:
+        try:
+            monitor[1]({name: held[name] for name in (*held, *needed)}, 1.0)
+        except (KeyError, TypeError, ValueError) as error:
+            _refuse(argument, fresh, held, error)
+
+
+def _try_optimizer(optimizer: Optimizer, net: Layer, params: Params, held: State | None) -> None:
+    """Raise unless an optimiser steps params and gives a state, and can go on from the one held by a run.
+
+    Example:
+        >>> from nnfunc import adam, dense
+        >>> _try_optimizer(adam(), dense(1, 1), {"W": np.ones((1, 1))}, {})
+        Traceback (most recent call last):
+        ...
+        ValueError: train: optimizer must be the one that the state was made with,
+        got another: its state holds ['t/W', 'm/W', 'v/W'], the given one []
+    """
+    fresh = _arrays("optimizer", "init", optimizer[0](params))
+    # Statistics have no gradients; calibration adds them, so the state of a run may not know them.
+    without = statistics(net)
+    ones = map_params(np.ones_like, {name: array for name, array in params.items() if name not in without})
+    with np.errstate(all="ignore"):
+        result = optimizer[1](params, ones, fresh, 1.0)
+        is_pair = isinstance(result, tuple) and len(result) == 2
+        require(is_pair, "train", "optimizer", "give a pair (params, state) from its step", kind=TypeError, value=result)
+        stepped = _arrays("optimizer", "step", result[0])
+        _arrays("optimizer", "step", result[1])
+        same, constraint = stepped.keys() == params.keys(), f"step all params ({', '.join(params)}) and no others"
+        require(same, "train", "optimizer", constraint, list(stepped))
+        for name, array in params.items():
+            fits = stepped[name].shape == array.shape and stepped[name].dtype == array.dtype
+            constraint = f"keep {name} a {array.dtype} array of shape {array.shape}"
+            require(fits, "train", "optimizer", constraint, stepped[name])
+        if held is not None:
+            try:
+                optimizer[1](params, ones, held, 1.0)
+            except (KeyError, TypeError, ValueError) as error:
+                _refuse("optimizer", fresh, held, error)
+
+
+def _try_scores(run: Run, params: Params) -> None:
+    """Raise before the first epoch what `scores` would raise after it, an hour later perhaps."""
+    if run["validation"] is None:
+        return
+    x, y = run["validation"]
+    net, loss_fn = on_logits(run["net"], run["loss_fn"])
+    try:
+        trial = calibrate(net, params, run["data"][0][:_TRIAL_ROWS]) if statistics(net) else params
+    except FloatingPointError:
+        return  # the first step will say it, with its batch
+    with np.errstate(all="ignore"):
+        net, held, inputs = prepared("train", net, trial, x, None)
+        outputs, _ = run_network("train", net[1], held, inputs, None)
+        try:
+            loss_fn(locked(outputs), locked(y))
+        except FloatingPointError:
+            pass
+        except (TypeError, ValueError) as error:
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(problem("train", "validation y", "suit the loss", str(error))) from error
+    _measured(run, trial)
+
+
+def scores(run: Run, params: Params) -> tuple[float | None, dict[str, float]]:
+    """Return the loss on the validation data, if there are any, and the metrics; NaN for what would not be finite.
+
+    An overflow on data that are not trained on is a bad epoch, and no reason to end the run.
+    """
+    if run["validation"] is None:
+        return None, {}
+    try:
+        value = loss(run["net"], run["loss_fn"], params, *run["validation"])
+    except FloatingPointError:
+        value = math.nan
+    return value, _measured(run, params)
+
+
+def _measured(run: Run, params: Params) -> dict[str, float]:
+    """Return the metrics on the validation data by name."""
+    if run["validation"] is None or not run["metrics"]:
+        return {}
+    x, y = run["validation"]
+    outputs = locked(forward(run["net"], params, x))
+    found: dict[str, float] = {}
+    for name, metric in run["metrics"].items():
+        try:
+            with np.errstate(all="ignore"):
+                found[name] = as_given(f"metrics[{name!r}]", metric(outputs, locked(y)))
+        except FloatingPointError:
+            found[name] = math.nan
+    return found
+
+
+def as_given(argument: str, value: object) -> float:
+    """Return what a user's function gave as a float, which may be NaN or infinite.
+
+    Example:
+        >>> as_given("monitor", "low")
+        Traceback (most recent call last):
+        ...
+        TypeError: train: monitor must give a number, got 'low'
+    """
+    if isinstance(value, SupportsFloat) and not (isinstance(value, np.ndarray) and value.ndim):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass  # a complex number, say
+    raise TypeError(problem("train", argument, "give a number", describe(value)))
+
+
+def transformed(transform: GradTransform, grads: Params) -> Params:
+    """Return gradients transformed, if they are still gradients by name.
+
+    Example:
+        >>> transformed(lambda grads: None, {})
+        Traceback (most recent call last):
+        ...
+        TypeError: train: transform must give gradients by name, got None
+    """
+    sent = transform(grads)
+    is_mapping = hasattr(sent, "items")
+    require(is_mapping, "train", "transform", "give gradients by name", kind=TypeError, value=sent)
+    return sent
+
+
+def _arrays(argument: str, part: str, value: State) -> State:
+    """Return what a user's function gave, if it is a mapping of names to arrays."""
+    constraint = f"give arrays by name from its {part}"
+    require(hasattr(value, "items"), "train", argument, constraint, kind=TypeError, value=value)
+    for name, array in value.items():
+        is_array = isinstance(array, np.ndarray)
+        require(is_array, "train", argument, constraint, f"{describe(array)} as {name}", TypeError)
+    return value
+
+
+def _refuse(argument: str, fresh: State, held: State, error: Exception) -> NoReturn:
+    """Raise that a piece does not go with the state of a run: it went well with a state of its own."""
+    got = f"another: its state holds {describe(list(fresh))}, the given one {describe(list(held))}"
+    if fresh.keys() == held.keys():
+        got = f"{error}"
+    raise ValueError(problem("train", argument, "be the one that the state was made with", got)) from error
+
+
+def _check_takes(argument: str, function: object, count: int, takes: str) -> None:
+    """Raise TypeError unless `function` is one that can be called with so many arguments."""
+    check_callable("train", argument, function, takes)
+    if not callable(function):
+        return
+    others = arguments_of(function, count)
+    if others:
+        got = f"{describe(function)}, which takes {others}"
+        raise TypeError(problem("train", argument, f"be a function {takes}", got))

@@ -1,0 +1,359 @@
+"""Training: a generator that yields the new state and a report after each epoch, and what it says when a step fails.
+
+The loop stays the user's: a progress bar wraps the generator, printing, plotting
+and saving happen between two of its values, ``break`` stops it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import SupportsFloat, SupportsIndex, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.inspection.comparison import refuse_misfits
+from nnfunc.inspection.diagnosis import Diagnosis, diagnose
+from nnfunc.network.boundary import on_logits, value_and_grads_pass
+from nnfunc.network.calibration import calibrate
+from nnfunc.network.kinds import statistics
+from nnfunc.pieces.clipping import global_norm
+from nnfunc.pieces.data import batches
+from nnfunc.pieces.monitors import early_stopping
+from nnfunc.pieces.optimizers import sgd
+from nnfunc.pieces.schedules import constant_schedule
+from nnfunc.training.arguments import (
+    Data,
+    Run,
+    as_given,
+    check_functions,
+    scores,
+    training_data,
+    transformed,
+    try_pieces,
+    validation_data,
+)
+from nnfunc.training.state import Report, key_words, packed, resumed, section
+from nnfunc.values.arrays import all_finite, locked, where_not_finite
+from nnfunc.values.checks import as_number, as_size, check_pair, problem, require
+from nnfunc.values.keys import fold_in
+from nnfunc.values.params import checked_params
+from nnfunc.values.types import (
+    GradTransform,
+    Key,
+    Layer,
+    LossFn,
+    Metric,
+    Monitor,
+    Optimizer,
+    Params,
+    Penalty,
+    Rows,
+    Schedule,
+    State,
+)
+
+Step: TypeAlias = tuple[Params, Data, Key, Rows]
+"""The params before a step, its batch, its key, and which rows of the run's data the batch is made of."""
+
+_NEVER = 2**61
+_OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
+_TOO_LONG = "the step that this batch gave was too long: lower the learning rate, or clip the gradients"
+
+
+def train(
+    net: Layer,
+    loss_fn: LossFn,
+    params: Params | State,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: SupportsIndex,
+    lr: SupportsFloat | Schedule,
+    optimizer: Optimizer | None = None,
+    size: SupportsIndex = 32,
+    key: Key = 0,
+    weight: ArrayLike | None = None,
+    penalty: Penalty | None = None,
+    transform: GradTransform | None = None,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    stopping: Monitor | None = None,
+    plateau: Monitor | None = None,
+    monitor: Callable[[Report], float] | None = None,
+) -> Iterator[tuple[State, Report]]:
+    """Train, and yield ``(state, report)`` after each epoch.
+
+    Each epoch takes the rows in a fresh random order, `size` at a time. Batch
+    norms are calibrated on all training rows at its end (and a last batch of
+    one row, which they cannot normalise, joins the one before).
+
+    Args:
+        net, loss_fn: as for `grads`.
+        params: params to start from; or a state that was yielded, to go on from
+            it as if nothing had come between.
+        x, y: training inputs and targets, as for `grads`. They are copied, so that what is done to
+            them between two epochs changes nothing, unless they can never change: locked, and no view.
+        epochs: how many in all, those of a given state included.
+        lr: learning rate, a float or a schedule of the step (0 the first update).
+        optimizer: `sgd()` if none.
+        size: rows per batch.
+        key: decides the order of rows and all noise; that of a given state must be the same.
+        weight: (n,) row weights.
+        penalty: ``params -> (value, grads)``.
+        transform: ``grads -> grads``, before the optimiser: ``partial(clip_by_global_norm, limit=1.0)``.
+        validation: ``(x, y)`` that the loss and metrics are computed on after each epoch;
+            what is not finite there is NaN in the report, and no improvement.
+        metrics: functions ``(outputs, targets) -> float`` by name, on the validation data.
+        stopping: `early_stopping`, or another monitor whose states have ``stop`` and ``improved``.
+        plateau: `reduce_on_plateau`, or another monitor whose states have a ``scale`` for the learning rate.
+        monitor: ``report -> float``, the lower the better, what those two watch: the
+            validation loss if there is one, else the loss.
+
+    Yields:
+        The state, for `best_params`, `current_params` and for going on from; and
+        a dict: ``epoch`` and ``step``, how many are done; ``loss``, the mean over
+        the epoch's batches, penalty included; ``validation_loss`` without it;
+        ``metrics`` by name; ``lr`` and ``grad_norm`` (untransformed) of the last
+        step; ``seconds`` of the epoch's steps and ``rows_per_second``.
+
+    Raises:
+        FloatingPointError: a loss, a gradient that is clipped, a param or a batch norm's
+            statistics are not finite; with `diagnose`'s report of the step, and the
+            row of `x` or `y` it begins in. The last state stays good.
+        TypeError, ValueError: an argument does not fit; most before the first epoch.
+
+    Example:
+        >>> from nnfunc import best_params, dense, init, mse
+        >>> x = np.linspace(-1, 1, 64).reshape(64, 1)
+        >>> net = dense(1, 1)
+        >>> for state, report in train(net, mse, init(net, 0, np.float64), x, 3 * x + 2, epochs=40, lr=0.3):
+        ...     pass
+        >>> report["epoch"], report["step"], {name: a.round(3) for name, a in best_params(state).items()}
+        (40, 80, {'W': array([[3.]]), 'b': array([2.])})
+    """
+    check_pair("train", "net", net)
+    state = resumed("train", params)
+    held, _ = checked_params("train", params if state is None else section(state, "params"))
+    data, numbers = training_data(x, y, weight, net, held)
+    if state is not None:
+        refuse_misfits("train", net, held)
+        forgotten = plateau is None and section(state, "plateau")
+        require(not forgotten, "train", "plateau", "be given again, as the state was made with one", plateau)
+    schedule = lr if callable(lr) else constant_schedule(as_number("train", "lr", lr, least=0))
+    check_functions(loss_fn, schedule, penalty, transform, monitor, metrics)
+    useless = metrics and validation is None
+    require(not useless, "train", "metrics", "come with validation data to compute them on", list(metrics or ()))
+    run: Run = {
+        "net": net,
+        "loss_fn": loss_fn,
+        "data": data,
+        "numbers": numbers,
+        "validation": validation_data(validation, data),
+        "metrics": dict(metrics or {}),
+        "epochs": as_size("train", "epochs", epochs),
+        "size": as_size("train", "size", size),
+        "key": key,
+        "schedule": schedule,
+        "optimizer": sgd() if optimizer is None else optimizer,
+        "penalty": penalty,
+        "transform": transform,
+        "stopping": early_stopping(_NEVER) if stopping is None else stopping,
+        "plateau": plateau,
+        "monitor": monitor or _default_monitor,
+    }
+    words = key_words("train", key)
+    same = state is None or np.array_equal(state["train/key"], words)
+    require(same, "train", "key", "be that of the state, which decides the run", key)
+    try_pieces(run, held, lambda name: None if state is None else section(state, name))
+    return _epochs(run, _start(run, held) if state is None else state)
+
+
+def _default_monitor(report: Report) -> float:
+    """Return the validation loss, or without one the loss."""
+    return report["loss"] if report["validation_loss"] is None else report["validation_loss"]
+
+
+def _start(run: Run, params: Params) -> State:
+    """Return the state of a run before its first step."""
+    sections = {"params": params, "optimizer": run["optimizer"][0](params), "stopping": run["stopping"][0]()}
+    if run["plateau"] is not None:
+        sections["plateau"] = run["plateau"][0]()
+    counts = {"epoch": np.asarray(0), "step": np.asarray(0), "key": key_words("train", run["key"])}
+    return packed({**sections, "train": counts})
+
+
+def _epochs(run: Run, state: State) -> Iterator[tuple[State, Report]]:
+    """Yield state and report of one epoch after another."""
+    while int(state["train/epoch"]) < run["epochs"] and not section(state, "stopping")["stop"]:
+        state, report = _epoch(run, state)
+        yield state, report
+
+
+def _epoch(run: Run, state: State) -> tuple[State, Report]:
+    """Run one epoch of steps, then calibrate, validate and watch."""
+    plateau = section(state, "plateau")
+    sections: dict[str, State] = {"best": section(state, "best")}
+    started = time.perf_counter()
+    params, sections["optimizer"], report, last = _steps(run, state, float(plateau.get("scale", 1.0)))
+    report["seconds"] = time.perf_counter() - started
+    report["rows_per_second"] = len(run["data"][0]) / report["seconds"]
+    if statistics(run["net"]):
+        params = _calibrated(run, params, report, last)
+    report["validation_loss"], report["metrics"] = scores(run, params)
+    watched = as_given("monitor", run["monitor"](report))
+    sections["stopping"] = run["stopping"][1](section(state, "stopping"), watched)
+    if run["plateau"] is not None:
+        sections["plateau"] = run["plateau"][1](plateau, watched)
+    sections["params"] = params
+    if sections["stopping"]["improved"]:
+        sections["best"] = params
+    counts = {"epoch": np.asarray(report["epoch"]), "step": np.asarray(report["step"]), "key": state["train/key"]}
+    return packed({**sections, "train": counts}), report
+
+
+def _calibrated(run: Run, params: Params, report: Report, last: Step) -> Params:
+    """Return the params with the statistics of all training rows."""
+    try:
+        return calibrate(run["net"], params, run["data"][0])
+    except FloatingPointError as error:
+        message = problem("train", "calibration on all rows", "give finite statistics", str(error))
+        told = _failure(run, message, report["epoch"] - 1, report["step"] - 1, (params, *last[1:]), None, _OVERFLOW)
+        raise FloatingPointError(told) from error
+
+
+def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report, Step]:
+    """Take one step per batch; a failing one is replayed and explained."""
+    (x, y, weight), transform, (_, optimizer_step) = run["data"], run["transform"], run["optimizer"]
+    epoch, step = int(state["train/epoch"]), int(state["train/step"])
+    params: Params = section(state, "params")
+    optimizer_state: State = section(state, "optimizer")
+    total = mass = 0.0
+    before: Step | None = None
+    for rows in _row_batches(run, epoch):
+        batch: Data = x[rows], y[rows], None if weight is None else weight[rows]
+        noise = fold_in(fold_in(run["key"], 1), step)
+        now: Step = params, batch, noise, rows
+        lr = as_number("train", f"lr at step {step}", run["schedule"](step), least=0) * scale
+        try:
+            value, g = value_and_grads_pass("train", run["net"], run["loss_fn"], params, *batch, run["penalty"], noise)
+            sent = g if transform is None else transformed(transform, g)
+            stepped = optimizer_step(params, sent, optimizer_state, lr)
+        except FloatingPointError as error:
+            raise FloatingPointError(_failure(run, str(error), epoch, step, now, before)) from error
+        except (TypeError, ValueError) as error:
+            row = _refused_row(run, now)
+            if not row:
+                raise
+            raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{error} ({row})") from error
+        before, (params, optimizer_state) = now, stepped
+        share = float(len(rows) if weight is None else weight[rows].sum())
+        total, mass, step = total + value * share, mass + share, step + 1
+    if not all_finite(*params.values()):
+        message = "train: params must be finite, got a step that made them not so"
+        raise FloatingPointError(_failure(run, message, epoch, step - 1, now, None))
+    report: Report = {
+        "epoch": epoch + 1,
+        "step": step,
+        "loss": total / mass,
+        "validation_loss": None,
+        "metrics": {},
+        "lr": float(lr),
+        "grad_norm": global_norm(g) if all_finite(*g.values()) else math.nan,
+        "seconds": 0.0,
+        "rows_per_second": 0.0,
+    }
+    return params, optimizer_state, report, now
+
+
+def _row_batches(run: Run, epoch: int) -> list[Rows]:
+    """Return the rows of each batch of an epoch; a batch norm gets no batch of one row."""
+    found = list(batches(fold_in(fold_in(run["key"], 0), epoch), len(run["data"][0]), run["size"]))
+    if len(found) > 1 and len(found[-1]) == 1 and statistics(run["net"]):
+        found[-2:] = [np.concatenate(found[-2:])]
+    return found
+
+
+def _failure(
+    run: Run, message: str, epoch: int, step: int, failing: Step, before: Step | None, otherwise: str = _TOO_LONG
+) -> str:
+    """Return the message of a failing step with the diagnosis of its batch.
+
+    If the params were bad already, it is the step before that made them so,
+    and its batch is the one that is replayed. If everything in the batch is
+    finite, its gradients too, it is the transform that made them not so, or
+    else what `otherwise` says.
+    """
+    found, which = _replayed(run, failing), ""
+    if found["first"] is not None and found["first"]["tensor"] == "parameter" and before is not None:
+        found, failing, which = _replayed(run, before), before, f" (of step {step - 1})"
+    cause = found["cause"]
+    if found["finite"]:
+        made = _made_by_transform(run, failing)
+        cause = made or (f"{cause}; {otherwise}" if cause else otherwise)
+    return (
+        f"{message}, at step {step} of epoch {epoch + 1}\n"
+        f"  first bad tensor{which}: {found['text']}{_data_row(run, found, failing)}\n"
+        f"  likely cause: {cause}\n"
+        f"  {'the state that was yielded last is' if epoch else 'the params that were given are'} as before"
+    )
+
+
+def _refused_row(run: Run, failing: Step) -> str:
+    """Say which row of the data it is, if the loss refuses some rows of a batch and not others."""
+    params, (x, y, _), key, rows = failing
+    net, loss_fn = on_logits(run["net"], run["loss_fn"])
+    refused: list[int] = []
+    with np.errstate(all="ignore"):
+        try:
+            outputs = locked(net[1](params, x, key)[0])
+        except (TypeError, ValueError):
+            return ""  # it is not the loss that complains
+        for row in range(len(rows)):
+            try:
+                loss_fn(outputs[row : row + 1], locked(y[row : row + 1]))
+            except (TypeError, ValueError):
+                refused.append(row)
+    if not refused or len(refused) == len(rows) > 1:
+        return ""
+    return f"row {refused[0]} of this batch is row {run['numbers'][rows[refused[0]]]} of y"
+
+
+def _replayed(run: Run, step: Step) -> Diagnosis:
+    """Diagnose the batch of a step."""
+    params, (x, y, weight), key, _ = step
+    return diagnose(run["net"], run["loss_fn"], params, x, y, weight=weight, penalty=run["penalty"], key=key)
+
+
+def _data_row(run: Run, found: Diagnosis, step: Step) -> str:
+    """Say which row of the data the first bad value belongs to, unless all are bad or it belongs to none."""
+    first, rows = found["first"], step[3]
+    if first is None or not first["index"] or first["tensor"] in ("parameter", "penalty"):
+        return ""
+    of_params = first["tensor"] == "gradient" and first["name"] != "outputs"
+    if of_params or (first["bad"] == first["size"] and len(rows) > 1):
+        return ""
+    row = first["index"][0]
+    what = "y" if first["tensor"] == "target" else "x"
+    return f"; row {row} of this batch is row {run['numbers'][rows[row]]} of {what}"
+
+
+def _made_by_transform(run: Run, step: Step) -> str:
+    """Say what the transform makes of the step's gradients, which are finite, if that is not."""
+    params, batch, key, _ = step
+    transform = run["transform"]
+    if transform is None:
+        return ""
+    try:
+        _, g = value_and_grads_pass("train", run["net"], run["loss_fn"], params, *batch, run["penalty"], key)
+    except FloatingPointError:
+        return ""  # the mean of finite losses overflows; the transform was never reached
+    try:
+        sent = transform(g)
+    except FloatingPointError as error:
+        return f"the transform, which is given finite gradients: {error}"
+    for name, array in sent.items():
+        found = where_not_finite(np.asarray(array))
+        if found:
+            return f"the transform: it makes {found} of the gradient of {name}, which is finite"
+    return ""

@@ -1,0 +1,210 @@
+"""The state of a training run: one flat immutable dict of arrays, in sections.
+
+``params/...`` and ``best/...`` hold params, ``optimizer/...``, ``stopping/...``
+and ``plateau/...`` the states of those, ``train/epoch`` and ``train/step`` how
+many of each are done, ``train/key`` the key of the run.
+"""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import numpy as np
+
+from nnfunc.values.arrays import lasting
+from nnfunc.values.checks import as_size, describe, problem, require
+from nnfunc.values.keys import key_path
+from nnfunc.values.params import sealed
+from nnfunc.values.types import AnyArray, Array, Key, Params, State
+
+Report = TypedDict(
+    "Report",
+    {
+        "epoch": int,
+        "step": int,
+        "loss": float,
+        "validation_loss": float | None,
+        "metrics": dict[str, float],
+        "lr": float,
+        "grad_norm": float,
+        "seconds": float,
+        "rows_per_second": float,
+    },
+)
+
+_WORD_BITS = 32
+_ROOT_WORDS = 4
+_COUNTS = ("train/epoch", "train/step")
+_OWN = (*_COUNTS, "train/key")
+
+
+def current_params(state: State) -> Params:
+    """Return the params in a training state.
+
+    Raises:
+        TypeError, ValueError: `state` is no training state.
+
+    Example:
+        >>> from nnfunc import dense, mse, train
+        >>> params = {"W": np.ones((1, 1)), "b": np.zeros(1)}
+        >>> state, _ = next(train(dense(1, 1), mse, params, [[1.0]], [[2.0]], epochs=1, lr=0.25))
+        >>> dict(current_params(state))
+        {'W': array([[1.5]]), 'b': array([0.5])}
+    """
+    check_run_state("current_params", state)
+    return _frozen(section(state, "params"))
+
+
+def best_params(state: State) -> Params:
+    """Return the params of the last epoch that improved what is monitored.
+
+    `train` monitors the validation loss, or without validation data the
+    training loss, or what its `monitor` says. What an improvement is, `stopping`
+    says: without one, any value below all before, so these are the params of
+    the lowest; with a ``min_delta``, a later value that is lower by less than
+    that does not count. Before any epoch has improved on nothing at all (each
+    monitored value was NaN), these are the current params.
+
+    Raises:
+        TypeError, ValueError: `state` is no training state.
+
+    Example:
+        >>> from nnfunc import dense, mse, train
+        >>> params = {"W": np.ones((1, 1)), "b": np.zeros(1)}
+        >>> for state, report in train(dense(1, 1), mse, params, [[1.0]], [[2.0]], epochs=2, lr=1.0):
+        ...     print(report["loss"], dict(current_params(state)))  # the second step goes too far
+        1.0 {'W': array([[3.]]), 'b': array([2.])}
+        9.0 {'W': array([[-3.]]), 'b': array([-4.])}
+        >>> dict(best_params(state))
+        {'W': array([[3.]]), 'b': array([2.])}
+    """
+    check_run_state("best_params", state)
+    return _frozen(section(state, "best") or section(state, "params"))
+
+
+def progress_line(report: Report) -> str:
+    """Return a report of `train` as one line.
+
+    Raises:
+        TypeError, ValueError: `report` is no report of `train`.
+
+    Example:
+        >>> print(progress_line({"epoch": 3, "step": 90, "loss": 0.51, "validation_loss": 0.62,
+        ...     "metrics": {"accuracy": 0.875}, "lr": 0.1, "grad_norm": 1.25, "seconds": 0.02, "rows_per_second": 48000.0}))
+        epoch   3  loss 0.5100  validation loss 0.6200  accuracy 0.8750  lr 0.1  |g| 1.25  48,000 rows/s
+    """
+    is_mapping = hasattr(report, "keys")
+    require(is_mapping, "progress_line", "report", "be one that train yields", kind=TypeError, value=report)
+    missing = [name for name in Report.__annotations__ if name not in report]
+    constraint = f"hold {', '.join(missing)}, as one that train yields"
+    require(not missing, "progress_line", "report", constraint, list(report))
+    parts = [f"epoch {report['epoch']:3d}", f"loss {report['loss']:.4f}"]
+    if report["validation_loss"] is not None:
+        parts.append(f"validation loss {report['validation_loss']:.4f}")
+    parts.extend(f"{name} {value:.4f}" for name, value in report["metrics"].items())
+    parts += [f"lr {report['lr']:.4g}", f"|g| {report['grad_norm']:.3g}", f"{report['rows_per_second']:,.0f} rows/s"]
+    return "  ".join(parts)
+
+
+def is_run_state(state: Mapping[str, AnyArray]) -> bool:
+    """Say whether a mapping is a training state, and not params.
+
+    One name of a state's own is not enough: a layer called ``train`` may have a
+    parameter called ``epoch``.
+
+    Example:
+        >>> is_run_state({"W": np.zeros(1)}), is_run_state({"train/epoch": np.zeros(1)})
+        (False, False)
+    """
+    return hasattr(state, "keys") and not _missing(state)
+
+
+def check_run_state(function: str, state: State) -> None:
+    """Raise unless `state` is a training state.
+
+    Example:
+        >>> check_run_state("best_params", {"W": np.zeros(1)})
+        Traceback (most recent call last):
+        ...
+        ValueError: best_params: state must be one that train yields, got a mapping of ['W']
+    """
+    require(hasattr(state, "keys"), function, "state", "be one that train yields", kind=TypeError, value=state)
+    missing = _missing(state)
+    if missing:
+        what = f", which holds {', '.join(missing)}" if any(name in state for name in _OWN) else ""
+        got = f"a mapping of {describe(list(state))}"
+        raise ValueError(problem(function, "state", f"be one that train yields{what}", got))
+    for name, array in state.items():
+        is_array = isinstance(array, np.ndarray)
+        require(is_array, function, f"state[{name!r}]", "be an array", kind=TypeError, value=array)
+    for name in _COUNTS:
+        is_count = state[name].shape == () and state[name].dtype.kind in "iu"
+        require(is_count, function, f"state[{name!r}]", "be a count", state[name], TypeError)
+        as_size(function, f"state[{name!r}]", state[name].item(), least=0)
+
+
+def resumed(function: str, params: Params | State) -> State | None:
+    """Return the training state to go on from, whole and never to change, or none if these are params.
+
+    Params are all floats. What has one of a state's counts is a state, even if
+    it is a damaged one.
+
+    Example:
+        >>> resumed("train", {"W": np.zeros(1)}) is None
+        True
+        >>> resumed("train", {"params/W": np.zeros(1), "train/epoch": np.asarray(1)})
+        Traceback (most recent call last):
+        ...
+        ValueError: train: state must be one that train yields, which holds train/step, train/key, stopping/...,
+        got a mapping of ['params/W', 'train/epoch']
+    """
+    if not hasattr(params, "keys"):
+        return None
+    held = {name: params[name] for name in _OWN if name in params}
+    counted = any(isinstance(array, np.ndarray) and array.dtype.kind in "iu" for array in held.values())
+    if not counted and not is_run_state(params):
+        return None
+    check_run_state(function, params)
+    return _frozen(dict(params))
+
+
+def _missing(state: State) -> list[str]:
+    """Return what a training state has and this mapping lacks."""
+    watched = any(str(name).startswith("stopping/") for name in state)
+    return [name for name in _OWN if name not in state] + ([] if watched else ["stopping/..."])
+
+
+def _frozen(arrays: dict[str, AnyArray]) -> State:
+    """Return arrays as a state that can never change."""
+    return sealed({name: lasting(array) for name, array in arrays.items()})
+
+
+def section(state: State, name: str) -> dict[str, Array]:
+    """Return a section of a state, under the names it has there.
+
+    Example:
+        >>> section({"params/a/W": np.ones(1), "train/epoch": np.asarray(0)}, "params")
+        {'a/W': array([1.])}
+    """
+    return {full[len(name) + 1 :]: array for full, array in state.items() if full.startswith(name + "/")}
+
+
+def packed(sections: Mapping[str, State]) -> State:
+    """Return sections as one state.
+
+    Example:
+        >>> list(packed({"params": {"W": np.ones(1)}, "train": {"epoch": np.asarray(0)}}))
+        ['params/W', 'train/epoch']
+    """
+    return _frozen({f"{name}/{short}": a for name, values in sections.items() for short, a in values.items()})
+
+
+def key_words(function: str, key: Key) -> AnyArray:
+    """Return a key as an array: four words of 32 bits for its root, one for each further step.
+
+    Example:
+        >>> key_words("train", (5, 7))
+        array([5, 0, 0, 0, 7], dtype=uint32)
+    """
+    root, *path = key_path(function, key)
+    words = [(root >> (_WORD_BITS * i)) % 2**_WORD_BITS for i in range(_ROOT_WORDS)]
+    return np.array([*words, *path], dtype=np.uint32)

@@ -1,0 +1,281 @@
+"""Checks on arguments, and the one form that every error message has.
+
+``"{function}: {argument} must {constraint}, got {value}"``: `problem` writes
+it, `require` raises it, everything that refuses something uses one of them.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import SupportsFloat, SupportsIndex, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nnfunc.values.types import DType
+
+T = TypeVar("T")
+
+FLOAT32: DType = np.dtype(np.float32)
+FLOAT64: DType = np.dtype(np.float64)
+
+
+def problem(function: str, argument: str, constraint: str, got: object) -> str:
+    """Write an error message in the library's one form; `got` is a value, or words as they stand.
+
+    Example:
+        >>> problem("dense", "n_in", "be at least 1", 0)
+        'dense: n_in must be at least 1, got 0'
+    """
+    return f"{function}: {argument} must {constraint}, got {got if isinstance(got, str) else describe(got)}"
+
+
+def require(
+    holds: object,
+    function: str,
+    argument: str,
+    constraint: str,
+    got: object = ...,
+    kind: type[Exception] = ValueError,
+    *,
+    value: object = None,
+) -> None:
+    """Raise an error of this kind, with the message of `problem`, unless `holds` is true.
+
+    Without `got`, `value` is described, a string in quotes.
+
+    Example:
+        >>> require(0 < 1, "dense", "n_in", "be at least 1", 0)
+        >>> require(False, "train", "metrics", "be a mapping", value="accuracy")
+        Traceback (most recent call last):
+        ...
+        ValueError: train: metrics must be a mapping, got 'accuracy'
+    """
+    if not holds:
+        raise kind(problem(function, argument, constraint, describe(value) if got is ... else got))
+
+
+def describe(value: object) -> str:
+    """Say in a few words what a value is: an array by dtype and shape, a function by name.
+
+    Example:
+        >>> describe(np.zeros((2, 3)))
+        'float64 array of shape (2, 3)'
+        >>> describe([1, 2])
+        '[1, 2]'
+    """
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array of shape {value.shape}"
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}"
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python prints no integer of more than some thousand digits
+        text = f"a very long {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def label(f: object) -> str:
+    """Return the name of a function, also under the options of a partial.
+
+    Example:
+        >>> from functools import partial
+        >>> label(partial(label, f=1))
+        'label'
+    """
+    return str(getattr(getattr(f, "func", f), "__name__", type(f).__name__))
+
+
+def base_function(f: object) -> object:
+    """Return the function inside a partial, or what is given.
+
+    Example:
+        >>> from functools import partial
+        >>> base_function(partial(print, end="")) is print
+        True
+    """
+    return f.func if isinstance(f, partial) else f
+
+
+def looked_up(table: Mapping[object, T], f: object) -> T | None:
+    """Return what a table holds for a function, or for the one inside a partial; nothing for what cannot be hashed.
+
+    Example:
+        >>> looked_up({np.sin: "sine"}, np.sin), looked_up({np.sin: "sine"}, [])
+        ('sine', None)
+    """
+    try:
+        return table.get(base_function(f))
+    except TypeError:
+        return None
+
+
+def check_callable(function: str, argument: str, value: object, takes: str) -> None:
+    """Raise TypeError unless `value` can be called.
+
+    Example:
+        >>> check_callable("loss", "penalty", 0.1, "params -> (value, grads)")
+        Traceback (most recent call last):
+        ...
+        TypeError: loss: penalty must be a function params -> (value, grads), got 0.1
+    """
+    if not callable(value):
+        raise TypeError(problem(function, argument, f"be a function {takes}", describe(value)))
+
+
+def check_pair(function: str, argument: str, pair: object, form: str = "(init, forward)") -> None:
+    """Raise TypeError unless `pair` is a tuple of two functions.
+
+    Example:
+        >>> check_pair("forward", "net", (len, print))
+    """
+    if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[0]) and callable(pair[1])):
+        raise TypeError(problem(function, argument, f"be a pair of functions{form and ' ' + form}", describe(pair)))
+
+
+def arguments_of(function: Callable[..., object], count: int) -> str:
+    """Return what a function takes if it cannot be called with `count` arguments, else nothing.
+
+    Example:
+        >>> arguments_of(problem, 4), arguments_of(problem, 1)
+        ('', '(function, argument, constraint, got)')
+    """
+    import inspect  # 10 ms, which a process that only predicts need not spend
+
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return ""  # a builtin may not tell
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return f"({', '.join(signature.parameters)})"
+    return ""
+
+
+def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1, bits: int = 30) -> int:
+    """Return `value` as an int that is at least `least` and below 2**bits.
+
+    Raises:
+        TypeError: it is not an integer.
+        ValueError: it is below `least`, or too large.
+
+    Example:
+        >>> as_size("dense", "n_in", np.int64(3))
+        3
+    """
+    try:
+        size = operator.index(value)
+    except TypeError:
+        size = None
+    if size is None or isinstance(value, bool):
+        raise TypeError(problem(function, argument, "be an integer", describe(value)))
+    require(size >= least, function, argument, f"be at least {least}", size)
+    require(not size >> bits, function, argument, f"be below 2**{bits}", size)
+    return size
+
+
+def as_number(function: str, argument: str, value: SupportsFloat, least: float = -math.inf) -> float:
+    """Return `value` as a finite Python float that is at least `least`.
+
+    A Python float never upcasts a float32 array; a NumPy float64 scalar would.
+
+    Raises:
+        TypeError: it is not a real number.
+        ValueError: it is not finite, or below `least`.
+
+    Example:
+        >>> as_number("sgd_step", "lr", np.float64(0.5))
+        0.5
+    """
+    number = as_float(function, argument, value)
+    if not math.isfinite(number) or number < least:
+        bound = "be finite" if least == -math.inf else f"be finite and at least {least:g}"
+        raise ValueError(problem(function, argument, bound, number))
+    return number
+
+
+def as_float(function: str, argument: str, value: SupportsFloat) -> float:
+    """Return `value`, a single real number, as a Python float, which may be infinite or NaN.
+
+    Example:
+        >>> as_float("early_stopping", "metric", np.float32("inf"))
+        inf
+    """
+    if isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.ndim):
+        raise TypeError(problem(function, argument, "be a number", describe(value)))
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(problem(function, argument, "be a number", describe(value))) from error
+    except OverflowError as error:
+        raise ValueError(problem(function, argument, "be a number that a float can hold", describe(value))) from error
+
+
+def above_zero(function: str, argument: str, value: SupportsFloat) -> float:
+    """Return `value` as a finite Python float above 0.
+
+    Example:
+        >>> above_zero("adam", "eps", 1e-8)
+        1e-08
+    """
+    number = as_number(function, argument, value)
+    require(number > 0, function, argument, "be above 0", number)
+    return number
+
+
+def as_share(function: str, argument: str, value: SupportsFloat) -> float:
+    """Return `value` as a float in [0, 1).
+
+    Example:
+        >>> as_share("dropout", "rate", 0.5)
+        0.5
+    """
+    number = as_number(function, argument, value)
+    require(0 <= number < 1, function, argument, "lie in [0, 1)", number)
+    return number
+
+
+def check_held(function: str, argument: str, number: float, dtype: DType) -> None:
+    """Raise ValueError if `number` would become 0 or infinite in `dtype`.
+
+    Example:
+        >>> check_held("adam", "eps", 1e-50, np.dtype(np.float32))
+        Traceback (most recent call last):
+        ...
+        ValueError: adam: eps must be a number that float32, the dtype of params, can hold, got 1e-50
+    """
+    with np.errstate(all="ignore"):
+        held = float(dtype.type(number))
+    holds = math.isfinite(held) and (held == 0) == (number == 0)
+    require(holds, function, argument, f"be a number that {dtype}, the dtype of params, can hold", number)
+
+
+def as_tuple(function: str, argument: str, values: Iterable[T], of: str) -> tuple[T, ...]:
+    """Return the members of `values`; TypeError if it has none, not being a sequence.
+
+    Example:
+        >>> as_tuple("join_schedules", "boundaries", [1, 2], "steps")
+        (1, 2)
+    """
+    try:
+        return tuple(values)
+    except TypeError as error:
+        raise TypeError(problem(function, argument, f"be a sequence of {of}", describe(values))) from error
+
+
+def as_dtype(function: str, dtype: DTypeLike) -> DType:
+    """Return `dtype` as a NumPy dtype, float32 or float64; TypeError if it is another, or none.
+
+    Example:
+        >>> as_dtype("init", "float32")
+        dtype('float32')
+    """
+    for known in (FLOAT32, FLOAT64):
+        try:
+            if dtype is not None and np.dtype(dtype) == known:
+                return known
+        except TypeError:
+            break
+    raise TypeError(problem(function, "dtype", "be float32 or float64", describe(dtype)))

@@ -1,0 +1,191 @@
+"""Params: immutable flat mappings of arrays, how they stay immutable, and verbs over them.
+
+A frozen mapping is a `types.MappingProxyType` over a dict that nobody else
+holds, with locked arrays in it. That type does not pickle by itself; the
+reducer at the end of this file makes pickle, deepcopy and process pools give
+back frozen mappings.
+"""
+
+import copyreg
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.values.arrays import as_real, lasting
+from nnfunc.values.checks import FLOAT32, FLOAT64, describe, problem, require
+from nnfunc.values.types import AnyArray, Array, DType, Params
+
+
+def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
+    """Return an immutable copy of a mapping of names to arrays, in the same order.
+
+    Neither the mapping nor its arrays can be changed, and no memory is shared
+    with the argument. Lists are converted.
+
+    Raises:
+        TypeError: the argument is no mapping, a name is no string, or a value
+            does not hold real numbers.
+        ValueError: a value is a ragged list.
+
+    Example:
+        >>> params = freeze({"W": [[1.0, 2.0]]})
+        >>> params["W"]
+        array([[1., 2.]])
+        >>> params["W"][0, 0] = 5.0
+        Traceback (most recent call last):
+        ...
+        ValueError: assignment destination is read-only
+        >>> params["b"] = params["W"]
+        Traceback (most recent call last):
+        ...
+        TypeError: 'mappingproxy' object does not support item assignment
+    """
+    check_names("freeze", "mapping", mapping)
+    return sealed({name: np.array(as_real("freeze", name, value)) for name, value in mapping.items()})
+
+
+def map_params(f: Callable[..., Array], *params: Params) -> Params:
+    """Return ``f(a)`` for every array of the params, or ``f(a, b, ...)`` for arrays of one name in several.
+
+    The result has the names and the order of the first, and is frozen like all params.
+
+    Args:
+        f: takes as many arrays as there are params, and returns one.
+        params: one mapping of names to arrays, or several with the same names.
+
+    Raises:
+        TypeError: there are no params, or one is no mapping of names to arrays.
+        ValueError: their names differ.
+
+    Example:
+        >>> a, b = {"W": np.array([1.0]), "b": np.array([2.0])}, {"b": np.array([0.5]), "W": np.array([3.0])}
+        >>> dict(map_params(np.subtract, a, b))
+        {'W': array([-2.]), 'b': array([1.5])}
+        >>> dict(map_params(lambda p: 0 * p, a))
+        {'W': array([0.]), 'b': array([0.])}
+    """
+    require(params, "map_params", "params", "be at least one mapping of names to arrays", "none", TypeError)
+    for each in params:
+        check_names("map_params", "params", each)
+        same = each.keys() == params[0].keys()
+        require(same, "map_params", "params", f"have the same names ({', '.join(params[0])})", list(each))
+    return MappingProxyType({name: lasting(as_real("map_params", name, f(*(p[name] for p in params)))) for name in params[0]})
+
+
+def check_names(function: str, argument: str, mapping: Mapping[str, ArrayLike]) -> None:
+    """Raise TypeError unless `mapping` is a mapping whose names are strings.
+
+    Example:
+        >>> check_names("freeze", "mapping", [1])
+        Traceback (most recent call last):
+        ...
+        TypeError: freeze: mapping must be a mapping of names to arrays, got [1]
+    """
+    if not hasattr(mapping, "items"):
+        raise TypeError(problem(function, argument, "be a mapping of names to arrays", describe(mapping)))
+    for name in mapping:
+        require(isinstance(name, str), function, argument, "have strings as names", name, TypeError)
+
+
+def sealed(arrays: dict[str, Array]) -> MappingProxyType[str, Array]:
+    """Lock a dict and its arrays, which the caller has just made and gives away.
+
+    Example:
+        >>> sealed({"b": np.zeros(2)})["b"].flags.writeable
+        False
+    """
+    for array in arrays.values():
+        array.setflags(write=False)
+    return MappingProxyType(arrays)
+
+
+def checked_params(function: str, params: Params, argument: str = "params") -> tuple[Params, DType]:
+    """Return params whose arrays are all of one dtype, with that dtype; what is no array is converted.
+
+    Raises:
+        TypeError: not a mapping with strings as names, or arrays that are not
+            all float32 or all float64; the message calls them `argument`.
+
+    Example:
+        >>> checked_params("forward", {"W": np.zeros(3)})[1]
+        dtype('float64')
+    """
+    dtype: DType | None = None
+    try:
+        "".join(params)  # the fastest way to meet a name that is no string
+        for array in params.values():
+            if type(array) is not np.ndarray or (array.dtype != dtype if dtype else array.dtype not in (FLOAT32, FLOAT64)):
+                break
+            dtype = array.dtype
+        else:
+            # Of another mapping it is not known what get and len and items do: a defaultdict makes names up.
+            return (params if type(params) in (MappingProxyType, dict) else dict(params.items())), dtype or FLOAT32
+    except (AttributeError, TypeError):
+        pass
+    return _converted_params(function, params, argument)
+
+
+def _converted_params(function: str, params: Params, argument: str) -> tuple[Params, DType]:
+    """Convert what is no array, and say what is wrong with params that are not as they should be."""
+    check_names(function, argument, params)
+    called = {name: name if argument == "params" else f"{argument}[{name!r}]" for name in params}
+    arrays = {name: as_real(function, called[name], value) for name, value in params.items()}
+    dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
+    for name, array in arrays.items():
+        fits = array.dtype in (FLOAT32, FLOAT64) or not isinstance(params[name], np.ndarray)
+        require(fits, function, called[name], "be a float32 or float64 array", array, TypeError)
+    kinds = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
+    require(len(dtypes) == 1, function, argument, "share one dtype", kinds, TypeError)
+    dtype = dtypes.pop()
+    return {name: array.astype(dtype, copy=False) for name, array in arrays.items()}, dtype
+
+
+def unknown_names(function: str, argument: str, grads: Params, params: Params) -> str:
+    """Write the message for gradients under names that are not in params.
+
+    Example:
+        >>> unknown_names("sgd_step", "grads", {"V": np.ones(1)}, {"W": np.ones(1)})
+        'sgd_step: grads must have names that are in params (W), got V'
+    """
+    unknown = ", ".join(name for name in grads if name not in params)
+    return problem(function, argument, f"have names that are in params ({', '.join(params)})", unknown)
+
+
+def is_weight(name: str, array: Array) -> bool:
+    """Say whether a parameter is a weight, which penalties and weight decay count: it is called W, or has two or more axes.
+
+    Example:
+        >>> is_weight("hidden/W", np.zeros(3)), is_weight("filter", np.zeros((3, 3))), is_weight("b", np.zeros(3))
+        (True, True, False)
+    """
+    return array.ndim > 1 or name == "W" or name.endswith("/W")
+
+
+def joined(path: str, name: str) -> str:
+    """Join a path and a name with ``/``.
+
+    Example:
+        >>> joined("", "a"), joined("a", "W"), joined("a", "")
+        ('a', 'a/W', 'a')
+    """
+    return f"{path}/{name}" if path and name else path or name
+
+
+def _restored(values: dict[str, AnyArray], frozen: bool) -> MappingProxyType[str, AnyArray]:
+    """Make a mapping again of what pickle brought."""
+    return sealed(values) if frozen else MappingProxyType(values)
+
+
+def _reduced(
+    mapping: MappingProxyType[str, AnyArray],
+) -> tuple[Callable[[dict[str, AnyArray], bool], MappingProxyType[str, AnyArray]], tuple[dict[str, AnyArray], bool]]:
+    """Take a mapping apart for pickle."""
+    # NumPy forgets the lock on the way through pickle, so it is noted here. A
+    # mapping proxy that is not ours travels as it is, nothing in it locked.
+    frozen = all(isinstance(a, np.ndarray) and not a.flags.writeable for a in mapping.values())
+    return _restored, (dict(mapping), frozen)
+
+
+copyreg.pickle(MappingProxyType, _reduced)
