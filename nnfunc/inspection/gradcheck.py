@@ -19,7 +19,7 @@ from nnfunc.network.verbs import grads, loss
 from nnfunc.values.arrays import as_inputs
 from nnfunc.values.checks import FLOAT64, above_zero, as_size, require
 from nnfunc.values.keys import fold_in, generator
-from nnfunc.values.params import checked_params, map_params
+from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import Array, Key, Layer, LossFn, Params, Penalty, Rows
 
 RIGHT_BELOW = 1e-7
@@ -118,7 +118,7 @@ def check_grads(
     step = above_zero("check_grads", "eps", eps)
     held, _ = checked_params("check_grads", params)
     require(held, "check_grads", "params", "hold at least one parameter", "none")
-    theta = map_params(lambda array: array.astype(np.float64, order="C"), held)
+    theta = mapped(lambda array: array.astype(np.float64, order="C"), held)
     inputs = as_inputs("check_grads", "x", x, FLOAT64)
     given = grads(net, loss_fn, theta, inputs, y, weight=weight, penalty=penalty, key=key)
     gradient = {name: given.get(name, np.zeros_like(array)) for name, array in theta.items()}

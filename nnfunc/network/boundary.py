@@ -6,6 +6,7 @@ taken, and do losses meet the logits of a network that ends in softmax or sigmoi
 
 import math
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +18,9 @@ from nnfunc.network.replay import explain
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number
-from nnfunc.values.checks import FLOAT64, check_callable, check_pair, looked_up, problem, require
+from nnfunc.values.checks import FLOAT64, check_pair, looked_up, problem, require
 from nnfunc.values.keys import key_path
-from nnfunc.values.params import checked_params, sealed
+from nnfunc.values.params import checked_params
 from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback
 
 
@@ -32,12 +33,14 @@ def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key |
         array([[2.]])
     """
     check_pair(function, "net", net)
+    if getattr(net[1], "func", None) is not chain_forward:  # which has put the guard where it belongs
+        net = net[0], guarded(net[1])
     params, dtype = checked_params(function, params)
     if not params and isinstance(x, np.ndarray) and x.dtype == FLOAT64:
         dtype = FLOAT64  # without params the inputs decide
     if key is not None:
         key_path(function, key)
-    return (net[0], guarded(net[1])), params, as_inputs(function, "x", x, dtype)
+    return net, params, as_inputs(function, "x", x, dtype)
 
 
 def counted_rows(
@@ -121,7 +124,6 @@ def loss_pass(
     net, held, inputs = prepared(function, net, params, x, key)
     if training and key is None:
         check_needs_no_key(function, net)
-    check_callable(function, "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
     net, loss_fn = on_logits(net, loss_fn)
     rows, targets, weights = counted_rows(function, inputs, y, weight)
     try:
@@ -162,7 +164,12 @@ def value_and_grads_pass(
     if penalty is None:
         return value, in_order(grads, held)
     penalty_value, added = penalty_of(function, penalty, held)
-    both = {**grads, **{name: grads[name] + g if name in grads else np.array(g) for name, g in added.items()}}
+    both = dict(grads)
+    for name, g in added.items():
+        if name in both:
+            both[name] += g  # which was just made
+        else:
+            both[name] = np.array(g)
     return value + penalty_value, in_order(both, held)
 
 
@@ -173,7 +180,12 @@ def in_order(grads: Params, params: Params) -> Params:
         >>> list(in_order({"b": np.ones(1), "W": np.ones(2)}, {"W": np.ones(2), "b": np.ones(1)}))
         ['W', 'b']
     """
-    return sealed({name: grads[name] for name in params if name in grads})
+    ordered: dict[str, Array] = {}
+    for name in params:
+        if name in grads:
+            array = ordered[name] = grads[name]
+            array.setflags(write=False)
+    return MappingProxyType(ordered)
 
 
 def on_logits(net: Layer, loss_fn: LossFn) -> tuple[Layer, LossFn]:
@@ -209,9 +221,9 @@ def _without_final(net: Layer, f: ElementwiseFn) -> Layer | None:
         n_in, n_out, rule = forward.args
         return (init, partial(dense_forward, n_in, n_out, None)) if rule is not None and rule[0] is f else None
     if forward.func is activation_forward:
-        return (init, identity_forward) if forward.args[0][0] is f else None
+        return (init, partial(identity_forward)) if forward.args[0][0] is f else None
     if forward.func is not chain_forward:
         return None
     inside = [layer for _, layer in children(net)]
     bare = _without_final(inside[-1], f)
-    return None if bare is None else with_forwards(net, [*(layer[1] for layer in inside[:-1]), bare[1]])
+    return None if bare is None else with_forwards(net, [guarded(layer[1]) for layer in (*inside[:-1], bare)])

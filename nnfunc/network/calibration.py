@@ -10,9 +10,9 @@ from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
 from nnfunc.network.kinds import facts, made_by, map_layers
 from nnfunc.network.loop import residual_forward
-from nnfunc.values.arrays import check_finite
+from nnfunc.values.arrays import check_finite, lasting
 from nnfunc.values.checks import as_size, require
-from nnfunc.values.params import joined, map_params
+from nnfunc.values.params import joined, mapped
 from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, Params, Pullback
 
 Found = dict[str, Array]
@@ -66,7 +66,7 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
         layer = name.rpartition("/")[0]
         if name == last[layer]:  # the statistics stand beside the params of their layer
             calibrated |= {full: each for full, each in found.items() if full.rpartition("/")[0] == layer}
-    return map_params(lambda array: array, calibrated)
+    return mapped(lasting, calibrated)
 
 
 def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> Layer:

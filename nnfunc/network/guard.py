@@ -14,6 +14,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.pieces.losses import OWN_LOSSES
+from nnfunc.pieces.penalties import OWN_PENALTIES
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import (
     arguments_of,
@@ -157,13 +158,13 @@ def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray)
         got the function relu, which takes (z)
     """
     takes = "(outputs, targets) -> (per_example, d_outputs)"
-    check_callable(function, "loss_fn", loss_fn, takes)
     try:
-        if is_own_loss(loss_fn):
+        if looked_up(OWN_LOSSES, loss_fn) is not None:
             return loss_fn(outputs, targets)
+        check_callable(function, "loss_fn", loss_fn, takes)
         result = loss_fn(locked(outputs), locked(targets))
     except TypeError as error:
-        others = arguments_of(loss_fn, 2)
+        others = callable(loss_fn) and arguments_of(loss_fn, 2)
         if not others:
             raise
         got = f"{describe(loss_fn)}, which takes {others}"
@@ -200,14 +201,15 @@ def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool 
         >>> penalty_of("loss", lambda params: (1.0, {}), {})
         (1.0, {})
     """
-    check_callable(function, "penalty", penalty, "params -> (value, grads)")
-    if is_from_here(penalty, "_l1", "_l2"):
+    if looked_up(OWN_PENALTIES, penalty):
         value, grads = penalty(params)
     else:
+        check_callable(function, "penalty", penalty, "params -> (value, grads)")
         result = penalty({name: locked(array) for name, array in params.items()})
         is_pair = type(result) is tuple and len(result) == 2
         if not (is_pair and isinstance(result[0], SupportsFloat) and hasattr(result[1], "items")):
             raise TypeError(problem(function, "penalty", "return a pair (value, grads by name)", describe(result)))
         value, grads = float(result[0]), fitted(function, "the penalty's grads", params, result[1])
-    require(math.isfinite(value) or not finite, function, "penalty", "be finite", value, FloatingPointError)
+    if finite and not math.isfinite(value):
+        raise FloatingPointError(problem(function, "penalty", "be finite", value))
     return value, grads

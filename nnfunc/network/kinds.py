@@ -17,7 +17,7 @@ from nnfunc.pieces.layers import activation_forward, dense_forward, identity_for
 from nnfunc.pieces.norms import STATISTICS, batch_norm_forward, fields, layer_norm_forward
 from nnfunc.values.checks import base_function, label, looked_up, problem
 from nnfunc.values.params import joined
-from nnfunc.values.types import ForwardFn, Layer
+from nnfunc.values.types import ForwardFn, Layer, OwnForward
 
 Facts = TypedDict(
     "Facts",
@@ -123,7 +123,7 @@ def has_custom(layer: Layer) -> bool:
     return own is None or (own["rule"] is not None and is_custom(own["rule"]))
 
 
-def guarded(forward: ForwardFn) -> ForwardFn:
+def guarded(forward: ForwardFn) -> OwnForward:
     """Return a forward of the library as it is, and any other with the guard around it.
 
     Example:
@@ -132,9 +132,10 @@ def guarded(forward: ForwardFn) -> ForwardFn:
         >>> guarded(forward) is forward, guarded(print).func.__name__
         (True, 'guarded_forward')
     """
-    if isinstance(forward, partial) and forward.func in (chain_forward, guarded_forward, watched_forward):
-        return forward
-    return forward if looked_up(_OWN, forward) is not None else partial(guarded_forward, forward)
+    if isinstance(forward, partial):
+        if forward.func in (chain_forward, guarded_forward, watched_forward) or looked_up(_OWN, forward) is not None:
+            return forward
+    return partial(guarded_forward, forward)
 
 
 def made_by(layer: Layer) -> object:
@@ -175,7 +176,7 @@ def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
     return tuple(zip(forward.args[0], zip(init.args[1], forward.args[1], strict=True), strict=True))
 
 
-def with_forwards(layer: Layer, forwards: list[ForwardFn]) -> Layer:
+def with_forwards(layer: Layer, forwards: list[OwnForward]) -> Layer:
     """Return a chain or a residual with other forwards for its children; all names stay.
 
     Example:
@@ -213,7 +214,7 @@ def map_layers(net: Layer, f: LayerMap, path: str = "") -> Layer:
     """
     inside = children(net)
     if inside:
-        net = with_forwards(net, [map_layers(layer, f, joined(path, name))[1] for name, layer in inside])
+        net = with_forwards(net, [guarded(map_layers(layer, f, joined(path, name))[1]) for name, layer in inside])
     else:
         net = net[0], guarded(net[1])
     return net if made_by(net) is chain_forward else f(path, net)
@@ -256,7 +257,7 @@ def check_needs_no_key(function: str, net: Layer) -> None:
         ValueError: grads: key must be given, as layer noise is dropout
         (for the gradients of inference, use vjp), got None
     """
-    if not _may_need_key(net[1]):
+    if not _may_need_key(_unwrapped(net[1])):
         return
     for path, layer in walk(net):
         own = facts(layer)
@@ -271,5 +272,8 @@ def _may_need_key(forward: ForwardFn) -> bool:
     if not isinstance(forward, partial):
         return False
     if forward.func is chain_forward:
-        return any(map(_may_need_key, forward.args[1]))
-    return forward.func in _MAY_NEED_KEY or (forward.func is residual_forward and _may_need_key(forward.args[0]))
+        for inner in forward.args[1]:
+            if inner.func is not dense_forward and _may_need_key(_unwrapped(inner)):
+                return True
+        return False
+    return forward.func in _MAY_NEED_KEY or (forward.func is residual_forward and _may_need_key(_unwrapped(forward.args[0])))

@@ -6,20 +6,24 @@ nothing is locked or copied here. An error gets the layer's name on its way up.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NoReturn, TypeAlias
 
-from nnfunc.pieces.layers import product
+from nnfunc.pieces.activations import Rule
+from nnfunc.pieces.layers import column_sums, dense_forward, dense_outputs, product
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import describe, problem
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import joined
-from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, Key, Params, Pullback
+from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback
 
 Names: TypeAlias = tuple[str, ...]
 
 Fields: TypeAlias = tuple[tuple[str, str], ...]
 """The short and the full name of each parameter of one layer."""
+
+DensePass: TypeAlias = tuple[Rule | None, Array, Array, Array, Array]
+"""What a dense layer leaves for its way back: its activation, W, x, z and y."""
 
 Note: TypeAlias = Callable[[str, Array], object]
 """``note(path, tensor)``, called for every tensor; what it returns does not matter."""
@@ -47,9 +51,12 @@ def chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) 
 
 
 def chain_forward(
-    names: Names, forwards: tuple[ForwardFn, ...], params: Params, x: Array, key: Key | None
+    names: Names, forwards: tuple[OwnForward, ...], params: Params, x: Array, key: Key | None
 ) -> tuple[Array, Pullback]:
     """Run layers one after another; see `nnfunc.chain`.
+
+    Dense layers run on the spot, by the arithmetic of `dense_forward`: in small
+    networks the dict, the call and the closures of a layer take as long as its products.
 
     Example:
         >>> from nnfunc import dense
@@ -60,27 +67,41 @@ def chain_forward(
     """
     fields = _layer_fields(names, tuple(params))
     keys = (None,) * len(names) if key is None else _layer_keys(key, len(names))
-    pullbacks: list[Pullback] = []
+    backs: list[Pullback | DensePass] = []
     y = x
     for i, forward in enumerate(forwards):
+        own = fields[i]
         try:
-            y, pullback = forward({short: params[full] for short, full in fields[i]}, y, keys[i])
+            if forward.func is dense_forward and len(own) == 2 and own[0][0] == "W" and own[1][0] == "b":
+                n_in, n_out, rule = forward.args
+                x, W = y, params[own[0][1]]
+                z, y = dense_outputs(n_in, n_out, rule, W, params[own[1][1]], x)
+                backs.append((rule, W, x, z, y))
+            else:
+                y, back = forward({short: params[full] for short, full in own}, y, keys[i])
+                backs.append(back)
         except Exception as error:
             reraise(error, names[i])
-        pullbacks.append(pullback)
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
         grads: dict[str, Array] = {}
         for i in range(len(names) - 1, -1, -1):
+            own, back = fields[i], backs[i]
             try:
-                own, dx = pullbacks[i](dy)
+                if isinstance(back, tuple):
+                    rule, W, x, z, y = back
+                    dz = dy if rule is None else rule[1](dy, z, y)
+                    grads[own[0][1]], grads[own[1][1]] = product(x.T, dz), column_sums(dz)
+                    dx: InputGradient = partial(product, dz, W.T)
+                else:
+                    found, dx = back(dy)
+                    for short, full in own:
+                        if short in found:
+                            grads[full] = found[short]
                 if i:  # nobody may ask for the first layer's
                     dy = dx()
             except Exception as error:
                 reraise(error, names[i])
-            for short, full in fields[i]:
-                if short in own:
-                    grads[full] = own[short]
         return grads, dx
 
     return y, pull

@@ -5,9 +5,9 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.values.arrays import check_finite, sum_of_squares
+from nnfunc.values.arrays import check_finite, lasting, sum_of_squares
 from nnfunc.values.checks import above_zero
-from nnfunc.values.params import checked_params, map_params
+from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import Params
 
 
@@ -47,7 +47,7 @@ def clip_by_value(grads: Params, limit: SupportsFloat) -> Params:
     held, dtype = checked_params("clip_by_value", grads, "grads")
     bound = min(above_zero("clip_by_value", "limit", limit), float(np.finfo(dtype).max))
     _check_finite("clip_by_value", held)
-    return map_params(lambda g: np.clip(g, -bound, bound), held)
+    return mapped(lambda g: np.clip(g, -bound, bound), held)
 
 
 def clip_by_global_norm(grads: Params, limit: SupportsFloat) -> Params:
@@ -75,9 +75,9 @@ def clip_by_global_norm(grads: Params, limit: SupportsFloat) -> Params:
     size, root = _norm("clip_by_global_norm", grads)
     held, dtype = checked_params("clip_by_global_norm", grads, "grads")
     if size * root <= bound:
-        return map_params(lambda g: g, held)
+        return mapped(lasting, held)
     # In two factors, as one alone could be too small for the dtype.
-    return map_params(lambda g: (g / dtype.type(size)) * dtype.type(bound / root), held)
+    return mapped(lambda g: (g / dtype.type(size)) * dtype.type(bound / root), held)
 
 
 def _norm(function: str, grads: Params) -> tuple[float, float]:

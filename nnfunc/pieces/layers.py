@@ -102,20 +102,31 @@ def dense_forward(
         >>> dense_forward(1, 1, None, {"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)[0]
         array([[2.]])
     """
-    fits = x.shape == (len(x), n_in) and len(params) == 2 and "W" in params and "b" in params
-    if not (fits and params["W"].shape == (n_in, n_out) and params["b"].shape == (n_out,)):
+    if len(params) != 2 or "W" not in params or "b" not in params:
         check_fields("dense", {"W": (n_in, n_out), "b": (n_out,)}, params)
-        check_columns("dense", n_in, x)
     W, b = params["W"], params["b"]
-    z = product(x, W)
-    z += b
-    y = z if rule is None else relu_in_place(z) if rule[0] is relu else rule[0](z)
+    z, y = dense_outputs(n_in, n_out, rule, W, b, x)
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
         dz = dy if rule is None else rule[1](dy, z, y)
         return {"W": product(x.T, dz), "b": column_sums(dz)}, lambda: product(dz, W.T)
 
     return y, pullback
+
+
+def dense_outputs(n_in: int, n_out: int, rule: Rule | None, W: Array, b: Array, x: Array) -> tuple[Array, Array]:
+    """Return z = x W + b and y = f(z); the two may be one array.
+
+    Example:
+        >>> dense_outputs(1, 1, None, np.eye(1), np.ones(1), np.eye(1))[1]
+        array([[2.]])
+    """
+    if W.shape != (n_in, n_out) or b.shape != (n_out,) or x.shape != (len(x), n_in):
+        check_fields("dense", {"W": (n_in, n_out), "b": (n_out,)}, {"W": W, "b": b})
+        check_columns("dense", n_in, x)
+    z = product(x, W)
+    z += b
+    return z, z if rule is None else relu_in_place(z) if rule[0] is relu else rule[0](z)
 
 
 def product(a: Array, b: Array) -> Array:

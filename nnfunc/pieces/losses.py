@@ -305,9 +305,9 @@ def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array
 
 def _as_arrays(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, AnyArray]:
     """Return outputs as floats, with at least one row and one column, and targets as numbers."""
-    if type(outputs) is not np.ndarray or outputs.dtype.kind != "f":
+    if type(outputs) is not np.ndarray or outputs.dtype.kind != "f" or not outputs.ndim or not outputs.size:
         outputs = as_floats(function, "outputs", outputs)
-    require(outputs.ndim and outputs.size, function, "outputs", "hold at least one row and one column", outputs)
+        require(outputs.ndim and outputs.size, function, "outputs", "hold at least one row and one column", outputs)
     if type(targets) is not np.ndarray or targets.dtype.kind not in "fiub":
         targets = as_real(function, "targets", targets)
     return outputs, targets
@@ -323,7 +323,8 @@ def _class_targets(
         array([[0.25, 0.75]])
     """
     outputs, targets = _as_arrays(function, outputs, targets)
-    require(outputs.ndim == 2, function, "outputs", "have shape (n, k), one column per class", outputs.shape)
+    if outputs.ndim != 2:
+        raise ValueError(problem(function, "outputs", "have shape (n, k), one column per class", outputs.shape))
     n, k = outputs.shape
     smoothing = as_share(function, "label_smoothing", label_smoothing)
     soft: Array
@@ -371,7 +372,7 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
 def _ends(a: AnyArray) -> tuple[float, float]:
     """Return the least and the greatest value."""
     if a.size <= 64:  # Python is done before NumPy has begun
-        values = a.ravel().tolist()
+        values = a.tolist() if a.ndim == 1 else a.ravel().tolist()
         return min(values), max(values)
     return np.minimum.reduce(a, axis=None), np.maximum.reduce(a, axis=None)
 

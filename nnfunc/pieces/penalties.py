@@ -11,7 +11,7 @@ import numpy as np
 
 from nnfunc.values.arrays import sum_of_squares
 from nnfunc.values.checks import as_number
-from nnfunc.values.params import checked_params, is_weight, map_params
+from nnfunc.values.params import checked_params, is_weight, mapped
 from nnfunc.values.types import Params, Penalty
 
 
@@ -63,17 +63,21 @@ def _l2(rate: float, params: Params) -> tuple[float, Params]:
     weights = _weights("l2", params)
     size, squares = sum_of_squares(weights.values())
     with np.errstate(all="ignore"):
-        return (rate * size) * (size * squares), map_params(lambda W: 2 * rate * W, weights)
+        return (rate * size) * (size * squares), mapped(lambda W: 2 * rate * W, weights)
 
 
 def _l1(rate: float, params: Params) -> tuple[float, Params]:
     weights = _weights("l1", params)
     sizes = sum(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights.values())
     with np.errstate(all="ignore"):
-        return rate * sizes, map_params(lambda W: rate * np.sign(W), weights)
+        return rate * sizes, mapped(lambda W: rate * np.sign(W), weights)
 
 
 def _weights(function: str, params: Params) -> Params:
     """Return the params that are penalised."""
     held, _ = checked_params(function, params)
     return {name: array for name, array in held.items() if is_weight(name, array)}
+
+
+OWN_PENALTIES: dict[object, bool] = {_l2: True, _l1: True}
+"""The functions that the library's penalties are partials of."""

@@ -58,29 +58,41 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
     factor = np.asarray(rate, dtype)  # NumPy computes with it in half the time of a float where arrays are small
     new: dict[str, Array] = {}
     for name, array in params.items():
-        if name in grads:
-            change = np.asarray(grads[name] * factor)
-            new[name] = np.subtract(array, change, out=change)
-            change.setflags(write=False)
-        else:
+        gradient = grads.get(name)
+        if gradient is None:
             new[name] = lasting(array)
+        else:
+            new[name] = change = np.asarray(gradient * factor)
+            np.subtract(array, change, change)
+            change.setflags(write=False)
     return MappingProxyType(new)
 
 
 def _matched(function: str, params: Params, grads: Params) -> tuple[Params, Params, DType]:
     """Return params and gradients in the params' dtype; each gradient must fit the parameter of its name."""
     params, dtype = checked_params(function, params)
-    grads, grads_dtype = checked_params(function, grads, "grads")
-    for name, gradient in grads.items():
-        if name not in params:
-            raise ValueError(unknown_names(function, "grads", grads, params))
-        if gradient.shape != params[name].shape:
-            constraint = f"have shape {params[name].shape}"
-            raise ValueError(problem(function, f"grads[{name!r}]", constraint, gradient.shape))
-    if grads_dtype != dtype:
-        with np.errstate(all="ignore"):
-            grads = {name: gradient.astype(dtype) for name, gradient in grads.items()}
+    if not _fit(params, grads, dtype):
+        grads, grads_dtype = checked_params(function, grads, "grads")
+        for name, gradient in grads.items():
+            if name not in params:
+                raise ValueError(unknown_names(function, "grads", grads, params))
+            shape = params[name].shape
+            require(gradient.shape == shape, function, f"grads[{name!r}]", f"have shape {shape}", gradient.shape)
+        if grads_dtype != dtype:
+            with np.errstate(all="ignore"):
+                grads = {name: gradient.astype(dtype) for name, gradient in grads.items()}
     return params, grads, dtype
+
+
+def _fit(params: Params, grads: Params, dtype: DType) -> bool:
+    """Say whether gradients are as they nearly always are, with nothing to convert and nothing to refuse."""
+    if type(grads) is not MappingProxyType and type(grads) is not dict:
+        return False
+    for name, gradient in grads.items():
+        array = params.get(name)
+        if type(gradient) is not np.ndarray or array is None or gradient.shape != array.shape or gradient.dtype != dtype:
+            return False
+    return True
 
 
 def initial(

@@ -19,7 +19,7 @@ from nnfunc.network.verbs import forward, loss
 from nnfunc.training.state import Report
 from nnfunc.values.arrays import as_inputs, as_targets, check_finite, locked
 from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require
-from nnfunc.values.params import map_params
+from nnfunc.values.params import mapped
 from nnfunc.values.types import (
     AnyArray,
     Array,
@@ -195,7 +195,7 @@ def _try_optimizer(optimizer: Optimizer, net: Layer, params: Params, held: State
     fresh = _arrays("optimizer", "init", optimizer[0](params))
     # Statistics have no gradients; calibration adds them, so the state of a run may not know them.
     without = statistics(net)
-    ones = map_params(np.ones_like, {name: array for name, array in params.items() if name not in without})
+    ones = mapped(np.ones_like, {name: array for name, array in params.items() if name not in without})
     with np.errstate(all="ignore"):
         result = optimizer[1](params, ones, fresh, 1.0)
         is_pair = isinstance(result, tuple) and len(result) == 2

@@ -103,7 +103,7 @@ def as_targets(function: str, argument: str, value: ArrayLike, dtype: DType, n: 
         array([0.5, 1. ], dtype=float32)
     """
     array: AnyArray
-    if type(value) is np.ndarray and value.dtype == dtype:
+    if type(value) is np.ndarray and (value.dtype == dtype or value.dtype.kind in "iu"):
         array = value
     else:
         array = as_real(function, argument, value)

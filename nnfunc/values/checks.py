@@ -106,7 +106,7 @@ def looked_up(table: Mapping[object, T], f: object) -> T | None:
         ('sine', None)
     """
     try:
-        return table.get(base_function(f))
+        return table.get(f.func if isinstance(f, partial) else f)
     except TypeError:
         return None
 
@@ -189,7 +189,7 @@ def as_number(function: str, argument: str, value: SupportsFloat, least: float =
         >>> as_number("sgd_step", "lr", np.float64(0.5))
         0.5
     """
-    number = as_float(function, argument, value)
+    number = value if type(value) is float else as_float(function, argument, value)
     if not math.isfinite(number) or number < least:
         bound = "be finite" if least == -math.inf else f"be finite and at least {least:g}"
         raise ValueError(problem(function, argument, bound, number))
@@ -232,6 +232,8 @@ def as_share(function: str, argument: str, value: SupportsFloat) -> float:
         >>> as_share("dropout", "rate", 0.5)
         0.5
     """
+    if type(value) is float and 0 <= value < 1:
+        return value
     number = as_number(function, argument, value)
     require(0 <= number < 1, function, argument, "lie in [0, 1)", number)
     return number

@@ -71,7 +71,20 @@ def map_params(f: Callable[..., Array], *params: Params) -> Params:
         check_names("map_params", "params", each)
         same = each.keys() == params[0].keys()
         require(same, "map_params", "params", f"have the same names ({', '.join(params[0])})", list(each))
-    return MappingProxyType({name: lasting(as_real("map_params", name, f(*(p[name] for p in params)))) for name in params[0]})
+    # A copy, as nobody can know whether f keeps what it returns.
+    return mapped(lambda *arrays: np.array(as_real("map_params", "f(array)", f(*arrays))), *params)
+
+
+def mapped(f: Callable[..., Array], *params: Params) -> Params:
+    """Do as `map_params` with a function that returns new arrays, which nobody else holds.
+
+    Example:
+        >>> mapped(np.negative, {"b": np.ones(2)})["b"]
+        array([-1., -1.])
+    """
+    if len(params) == 1:
+        return sealed({name: np.asarray(f(array)) for name, array in params[0].items()})
+    return sealed({name: np.asarray(f(*(each[name] for each in params))) for name in params[0]})
 
 
 def check_names(function: str, argument: str, mapping: Mapping[str, ArrayLike]) -> None:
@@ -116,9 +129,12 @@ def checked_params(function: str, params: Params, argument: str = "params") -> t
     try:
         "".join(params)  # the fastest way to meet a name that is no string
         for array in params.values():
-            if type(array) is not np.ndarray or (array.dtype != dtype if dtype else array.dtype not in (FLOAT32, FLOAT64)):
+            if type(array) is not np.ndarray:
                 break
-            dtype = array.dtype
+            if dtype is None and array.dtype in (FLOAT32, FLOAT64):
+                dtype = array.dtype
+            elif array.dtype != dtype:
+                break
         else:
             # Of another mapping it is not known what get and len and items do: a defaultdict makes names up.
             return (params if type(params) in (MappingProxyType, dict) else dict(params.items())), dtype or FLOAT32

@@ -6,6 +6,7 @@ else here names the functions that take and return them.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, SupportsFloat, TypeAlias
 
 import numpy as np
@@ -37,6 +38,9 @@ Pullback: TypeAlias = Callable[[Array], tuple[Params, InputGradient]]
 
 InitFn: TypeAlias = Callable[[Key, DType], Params]
 ForwardFn: TypeAlias = Callable[[Params, Array, Key | None], tuple[Array, Pullback]]
+
+OwnForward: TypeAlias = partial[tuple[Array, Pullback]]
+"""A forward that the library has made, or put its guard around."""
 
 Layer: TypeAlias = tuple[InitFn, ForwardFn]
 """``(init, forward)``: ``init(key, dtype) -> params`` and
