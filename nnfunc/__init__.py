@@ -19,7 +19,7 @@ The house, in the order that the data goes. A room imports only from rooms above
       guard        every check on a layer, loss or penalty that is not the library's own
       kinds        the table of the library's own layers, and walking a network
       combinators  chain, residual, mlp: what is compiled when a network is made
-      watching     watched, the one tap, and replay, a pass again to find what went bad
+      watching     watched, the one tap: every tensor of a pass
       boundary     what the verbs are given, checked once; weights, the mean over the batch, losses on logits
       verbs        init, forward, loss, grads and their like; calibration
     inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
@@ -32,7 +32,7 @@ What this file lists, and `nnfunc.testing`, is public; the rest may change.
 """
 
 from nnfunc.inspection.comparison import Difference, check_params, diff_params
-from nnfunc.inspection.diagnosis import Diagnosis, diagnose
+from nnfunc.inspection.diagnosis import Diagnosis, Stage, diagnose
 from nnfunc.inspection.gradcheck import GradCheck, check_grads
 from nnfunc.inspection.overfit import OverfitCheck, overfit_check
 from nnfunc.inspection.statistics import LayerStats, activation_stats, update_ratio
@@ -41,7 +41,6 @@ from nnfunc.inspection.tables import table
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.combinators import chain, mlp, residual
 from nnfunc.network.loop import Note
-from nnfunc.network.replay import Stage
 from nnfunc.network.verbs import forward, grads, init, loss, value_and_grads, vjp
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
@@ -74,19 +73,18 @@ from nnfunc.version import __version__ as __version__
 
 __all__ = [
     "Activation", "AnyArray", "Array", "DType", "Diagnosis", "Difference", "ElementwiseFn", "GradCheck",
-    "GradTransform", "Initializer", "InputGradient", "Key", "Layer", "LayerStats", "LayerSummary", "LossFn",
-    "Metric", "Monitor", "Note", "Optimizer", "OverfitCheck", "Params", "Penalty", "Pullback", "Report", "Rows",
-    "Schedule", "Stage", "State", "accuracy", "activation", "activation_stats", "adagrad", "adam", "adamw",
-    "batch_norm", "batches", "best_params", "binary_cross_entropy", "calibrate", "chain", "check_grads",
-    "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "constant", "constant_schedule",
-    "cosine_decay_schedule", "cosine_onecycle_schedule", "cross_entropy", "current_params", "dense", "diagnose",
-    "diff_params", "dropout", "early_stopping", "elu", "exponential_decay", "fit_scaler", "fold_in", "forward",
-    "freeze", "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal",
-    "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm", "leaky_relu", "lecun_normal",
-    "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "mlp", "momentum", "mse", "normal",
-    "one_hot", "overfit_check", "piecewise_constant_schedule", "polynomial_schedule", "progress_line",
-    "reduce_on_plateau", "relu", "residual", "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads",
-    "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "split",
-    "split_rows", "standardize", "summary", "table", "tanh", "train", "update_ratio", "value_and_grads", "vjp",
-    "warmup_cosine_decay_schedule", "watched", "zeros",
+    "GradTransform", "Initializer", "InputGradient", "Key", "Layer", "LayerStats", "LayerSummary", "LossFn", "Metric",
+    "Monitor", "Note", "Optimizer", "OverfitCheck", "Params", "Penalty", "Pullback", "Report", "Rows", "Schedule",
+    "Stage", "State", "accuracy", "activation", "activation_stats", "adagrad", "adam", "adamw", "batch_norm", "batches",
+    "best_params", "binary_cross_entropy", "calibrate", "chain", "check_grads", "check_params", "class_weight",
+    "clip_by_global_norm", "clip_by_value", "constant", "constant_schedule", "cosine_decay_schedule",
+    "cosine_onecycle_schedule", "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout",
+    "early_stopping", "elu", "exponential_decay", "fit_scaler", "fold_in", "forward", "freeze", "gelu", "generator",
+    "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init",
+    "join_schedules", "l1", "l2", "layer_norm", "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax",
+    "loss", "mae", "map_params", "mlp", "momentum", "mse", "normal", "one_hot", "overfit_check",
+    "piecewise_constant_schedule", "polynomial_schedule", "progress_line", "reduce_on_plateau", "relu", "residual",
+    "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
+    "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
+    "train", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

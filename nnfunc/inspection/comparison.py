@@ -14,10 +14,7 @@ from nnfunc.values.types import AnyArray, Layer, Params, State
 
 Kind: TypeAlias = Literal["missing", "extra", "shape", "dtype", "values"]
 
-Difference = TypedDict(
-    "Difference",
-    {"name": str, "difference": Kind, "a": str, "b": str, "largest": float | None},
-)
+Difference = TypedDict("Difference", {"name": str, "difference": Kind, "a": str, "b": str, "largest": float | None})
 
 
 def diff_params(a: State, b: State) -> list[Difference]:

@@ -1,17 +1,42 @@
-"""Diagnosis: which tensor of a batch went bad first, how, and the likely cause in words."""
+"""Diagnosis: which tensor of a batch went bad first, how, and the likely cause in words.
+
+Nothing here runs in a healthy step. The batch is run again with the same key,
+by the same code, under the tap.
+"""
 
 import math
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, on_logits, prepared, shares_of
-from nnfunc.network.guard import is_own_loss, penalty_of
-from nnfunc.network.kinds import has_custom, walk
-from nnfunc.network.replay import INPUT_OF, Stage, first_bad, replay, stage, where
+from nnfunc.network.guard import is_own_loss, losses_of, penalty_of, run
+from nnfunc.network.kinds import has_custom, made_by, walk
+from nnfunc.network.loop import residual_forward
+from nnfunc.network.watching import watched
+from nnfunc.values.arrays import all_finite, place
 from nnfunc.values.checks import check_callable, label
-from nnfunc.values.types import Array, Key, Layer, LossFn, Params, Penalty
+from nnfunc.values.params import joined
+from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
+
+Tensor: TypeAlias = Literal[
+    "input", "target", "parameter", "pre-activation", "activation", "output", "loss", "penalty", "gradient"
+]
+
+Stage = TypedDict(
+    "Stage",
+    {
+        "name": str, "tensor": Tensor, "status": Literal["finite", "produced", "passed on"], "bad": int, "size": int,
+        "index": tuple[int, ...] | None, "value": float | None, "lowest": float | None, "highest": float | None,
+    },
+)
+"""One tensor: how many of its values are not finite, the first of them and its
+index, the range of the finite ones, and whether this stage *produced* the bad
+values from finite ones or *passed them on*."""
+
+_INPUT_OF = "input of "
+"""What the name of a gradient begins with if it is that of a layer's input."""
 
 Diagnosis = TypedDict(
     "Diagnosis", {"finite": bool, "first": Stage | None, "text": str, "cause": str, "stages": list[Stage]}
@@ -23,15 +48,8 @@ _OF_PENALTY = " of the penalty "
 
 
 def diagnose(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    weight: ArrayLike | None = None,
-    penalty: Penalty | None = None,
-    key: Key | None = None,
+    net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
+    penalty: Penalty | None = None, key: Key | None = None,
 ) -> Diagnosis:
     """Replay one batch stage by stage and say which tensor is the first that is not finite, and why.
 
@@ -77,13 +95,13 @@ def diagnose(
     stages: list[Stage] = []
     replayed_net, replayed_loss = on_logits(net, loss_fn)
     try:
-        replay(replayed_net, replayed_loss, held, inputs, targets, key, stages, shares)
+        _replay(replayed_net, replayed_loss, held, inputs, targets, key, stages, shares)
     except (ValueError, TypeError, FloatingPointError, ArithmeticError):
-        if first_bad(stages) is None:
+        if _first_bad(stages) is None:
             raise  # nothing bad led to it: the arguments do not fit
     if penalty is not None:
         _replay_penalty(penalty, held, stages)
-    first = first_bad(stages)
+    first = _first_bad(stages)
     warning = _scale_of_columns(inputs)
     if first is None:
         return {"finite": True, "first": None, "text": _finite_text(stages), "cause": warning, "stages": stages}
@@ -97,8 +115,8 @@ def _replay_penalty(penalty: Penalty, params: Params, stages: list[Stage]) -> No
     with np.errstate(all="ignore"):
         value, grads = penalty_of("diagnose", penalty, params, finite=False)
     called = label(penalty).lstrip("_")
-    stages.append(stage(called, "penalty", np.asarray(value), clean))
-    stages.extend(stage(f"{name}{_OF_PENALTY}{called}", "gradient", g, clean) for name, g in grads.items())
+    stages.append(_stage(called, "penalty", np.asarray(value), clean))
+    stages.extend(_stage(f"{name}{_OF_PENALTY}{called}", "gradient", g, clean) for name, g in grads.items())
 
 
 def _text(first: Stage) -> str:
@@ -115,7 +133,7 @@ def _text(first: Stage) -> str:
         subject = f"the gradient of {name}"
     else:
         subject = f"the {kind} {name}"
-    found, count = where(first).rsplit(" (", 1)
+    found, count = _where(first).rsplit(" (", 1)
     status = "produced from finite values" if first["status"] == "produced" else "passed on from what was given"
     return f"{subject}: {found}, {status} ({count}"
 
@@ -147,7 +165,7 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) 
         return f"a broken step: the loss {label(loss_fn)} is not the library's own, and its gradient is not finite where its value is"
     if kind == "penalty" or (kind == "gradient" and _OF_PENALTY in name):
         return "a broken penalty, or params too large for it"
-    made_in = name.removeprefix(INPUT_OF) if name.startswith(INPUT_OF) else name.rpartition("/")[0]
+    made_in = name.removeprefix(_INPUT_OF) if name.startswith(_INPUT_OF) else name.rpartition("/")[0]
     if kind == "gradient" and made_in in custom:
         return f"a broken step: the way back of a layer that is not the library's own made the gradient of {name}"
     return _scale_of_columns(x) or _scale_of_params(params)
@@ -173,3 +191,73 @@ def _scale_of_params(params: Params) -> str:
         return ""
     advice = "earlier steps were too long (lower the learning rate, clip the gradients)"
     return f"{name} is as large as {sizes[name]:.3g}: {advice}"
+
+
+def _replay(
+    net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, key: Key | None, stages: list[Stage],
+    shares: Array,
+) -> None:
+    """Append the stages of one pass to `stages`, there and back; `shares` are the rows' shares in the mean.
+
+    What was appended before a step raised an error of its own stays.
+    """
+    sums = {path for path, layer in walk(net) if made_by(layer) is residual_forward}
+    clean: dict[str, bool] = {}  # by path: whether all that the layer computes from is finite, and what it makes
+
+    def note(path: str, tensor: Array) -> None:
+        layer, _, what = path.rpartition("/")
+        if what == "x":
+            own = [array for name, array in params.items() if name.startswith(f"{layer}/" if layer else "")]
+            clean[layer] = all_finite(tensor, *own)
+        elif what == "z":
+            stages.append(_stage(layer, "pre-activation", tensor, clean[layer]))
+        elif what == "y":
+            # An activation, and a residual's sum, are made of what was noted just before.
+            after_z = stages[-1]["tensor"] == "pre-activation" and stages[-1]["name"] == layer
+            cleanly = clean[layer] and not (stages[-1]["bad"] and (after_z or layer in sums))
+            stages.append(_stage(layer, "activation" if after_z else "output", tensor, cleanly))
+            clean[layer] = clean[layer] and all_finite(tensor)
+        elif what == "dy":
+            clean[layer] = clean[layer] and all_finite(tensor)
+        elif what == "dx":
+            stages.append(_stage(f"{_INPUT_OF}{layer}" if layer else "x", "gradient", tensor, clean[layer]))
+        else:
+            owner = layer  # of which a path inside a layer of a user's own is no name
+            while owner not in clean:
+                owner = owner.rpartition("/")[0]
+            stages.append(_stage(joined(layer, what[1:]), "gradient", tensor, clean[owner]))
+
+    with np.errstate(all="ignore"):
+        stages.append(_stage("x", "input", x, False))
+        stages.append(_stage("y", "target", y, False))
+        stages.extend(_stage(name, "parameter", array, False) for name, array in params.items())
+        outputs, pullback = run("diagnose", watched(net, note)[1], params, x, key)
+        outputs_clean = all_finite(outputs, y)
+        per_example, d_outputs = losses_of("diagnose", loss_fn, outputs, y)
+        stages.append(_stage(label(loss_fn), "loss", per_example, outputs_clean))
+        dy: Array = d_outputs * shares.astype(d_outputs.dtype).reshape(-1, *[1] * (d_outputs.ndim - 1))
+        stages.append(_stage("outputs", "gradient", dy, outputs_clean))
+        pullback(dy)
+
+
+def _stage(name: str, tensor: Tensor, array: AnyArray, clean: bool) -> Stage:
+    """Describe one tensor; `clean` says that everything it was computed from is finite."""
+    good = np.isfinite(array)
+    bad = array.size - int(np.count_nonzero(good))
+    first = tuple(int(i) for i in np.argwhere(~good)[0]) if bad else None
+    rest = array[good]
+    return {
+        "name": name, "tensor": tensor, "status": "finite" if not bad else "produced" if clean else "passed on",
+        "bad": bad, "size": array.size, "index": first, "value": None if first is None else float(array[first]),
+        "lowest": float(rest.min()) if rest.size else None, "highest": float(rest.max()) if rest.size else None,
+    }
+
+
+def _first_bad(stages: list[Stage]) -> Stage | None:
+    """Return the first stage with a value that is not finite, if there is one."""
+    return next((found for found in stages if found["bad"]), None)
+
+
+def _where(found: Stage) -> str:
+    """Say what is not finite in a stage, where, and how many."""
+    return place(found["value"], list(found["index"] or ()), found["bad"], found["size"])

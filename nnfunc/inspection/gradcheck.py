@@ -28,12 +28,7 @@ WRONG_ABOVE = 1e-4
 Comparison = TypedDict(
     "Comparison",
     {
-        "name": str,
-        "index": tuple[int, ...],
-        "analytic": float,
-        "numeric": float,
-        "noise": float,
-        "gap": float,
+        "name": str, "index": tuple[int, ...], "analytic": float, "numeric": float, "noise": float, "gap": float,
         "kink": bool,
     },
 )
@@ -47,32 +42,16 @@ Compare: TypeAlias = Callable[[str, tuple[int, ...], Params], Comparison]
 GradCheck = TypedDict(
     "GradCheck",
     {
-        "verdict": Literal["right", "doubtful", "wrong"],
-        "relative_error": float,
-        "worst": str,
-        "index": tuple[int, ...],
-        "analytic": float,
-        "numeric": float,
-        "compared": int,
-        "kinks": int,
-        "unmeasured": int,
+        "verdict": Literal["right", "doubtful", "wrong"], "relative_error": float, "worst": str,
+        "index": tuple[int, ...], "analytic": float, "numeric": float, "compared": int, "kinks": int, "unmeasured": int,
     },
 )
 
 
 def check_grads(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    weight: ArrayLike | None = None,
-    penalty: Penalty | None = None,
-    key: Key | None = None,
-    eps: SupportsFloat = 1e-5,
-    directions: SupportsIndex | None = None,
-    direction_key: Key = 0,
+    net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
+    penalty: Penalty | None = None, key: Key | None = None, eps: SupportsFloat = 1e-5,
+    directions: SupportsIndex | None = None, direction_key: Key = 0,
 ) -> GradCheck:
     """Compare `grads` with the numerical slope (L(p + eps) - L(p - eps)) / (2 eps) of `loss`.
 
@@ -172,15 +151,8 @@ def _measured(c: Comparison) -> bool:
 
 
 def compare_slope(
-    value: Value,
-    theta: Params,
-    centre: float,
-    magnitude: float,
-    gradient: Params,
-    step: float,
-    name: str,
-    index: tuple[int, ...],
-    direction: Params,
+    value: Value, theta: Params, centre: float, magnitude: float, gradient: Params, step: float, name: str,
+    index: tuple[int, ...], direction: Params,
 ) -> Comparison:
     """Compare the gradient along one direction with the slope of the value.
 
@@ -227,12 +199,7 @@ def compare_slope(
         spread = max(numeric, *others) - min(numeric, *others)
         apart = spread > max(0.2 * abs(analytic - numeric), 8 * noise)
     return {
-        "name": name,
-        "index": index,
-        "analytic": analytic,
-        "numeric": numeric,
-        "noise": noise,
-        "gap": gap,
+        "name": name, "index": index, "analytic": analytic, "numeric": numeric, "noise": noise, "gap": gap,
         "kink": gap >= RIGHT_BELOW and apart,
     }
 

@@ -18,13 +18,8 @@ from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Optimizer, 
 OverfitCheck = TypedDict(
     "OverfitCheck",
     {
-        "verdict": Literal["fits", "does not fit"],
-        "first_loss": float,
-        "last_loss": float,
-        "target": float,
-        "steps": int,
-        "rows": int,
-        "text": str,
+        "verdict": Literal["fits", "does not fit"], "first_loss": float, "last_loss": float, "target": float,
+        "steps": int, "rows": int, "text": str,
     },
 )
 
@@ -32,18 +27,9 @@ _EVERY = 10
 
 
 def overfit_check(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    rows: SupportsIndex = 16,
-    steps: SupportsIndex = 1000,
-    lr: SupportsFloat = 1e-2,
-    optimizer: Optimizer | None = None,
-    target: SupportsFloat | None = None,
-    key: Key = 0,
+    net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, rows: SupportsIndex = 16,
+    steps: SupportsIndex = 1000, lr: SupportsFloat = 1e-2, optimizer: Optimizer | None = None,
+    target: SupportsFloat | None = None, key: Key = 0,
 ) -> OverfitCheck:
     """Train on a tiny batch and say whether its loss gets near zero, as it must if everything is wired right.
 
@@ -109,13 +95,8 @@ def overfit_check(
     except FloatingPointError as error:
         fits, last, text = False, float("inf"), f"{error}: lower the learning rate, or look with diagnose"
     return {
-        "verdict": "fits" if fits else "does not fit",
-        "first_loss": first,
-        "last_loss": last,
-        "target": goal,
-        "steps": done,
-        "rows": len(chosen),
-        "text": text,
+        "verdict": "fits" if fits else "does not fit", "first_loss": first, "last_loss": last, "target": goal,
+        "steps": done, "rows": len(chosen), "text": text,
     }
 
 

@@ -19,12 +19,7 @@ from nnfunc.values.types import Array, Key, Layer, Params
 LayerStats = TypedDict(
     "LayerStats",
     {
-        "layer": str,
-        "kind": str,
-        "mean": float,
-        "variance": float,
-        "zero": float,
-        "dead": float,
+        "layer": str, "kind": str, "mean": float, "variance": float, "zero": float, "dead": float,
         "saturated": float | None,
     },
 )
@@ -120,12 +115,8 @@ def _stats(path: str, layer: Layer, z: Array, y: Array) -> LayerStats:
     """Return one row."""
     wide, zeros = y.astype(np.float64), y == 0
     return {
-        "layer": path,
-        "kind": kind_of(layer),
-        "mean": float(wide.mean()),
-        "variance": float(wide.var()),
-        "zero": float(zeros.mean()),
-        "dead": float(zeros.all(axis=0).mean()),
+        "layer": path, "kind": kind_of(layer), "mean": float(wide.mean()), "variance": float(wide.var()),
+        "zero": float(zeros.mean()), "dead": float(zeros.all(axis=0).mean()),
         "saturated": _saturated(facts(layer), z, y),
     }
 

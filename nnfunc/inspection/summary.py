@@ -12,13 +12,7 @@ from nnfunc.values.types import Array, Layer, Params
 LayerSummary = TypedDict(
     "LayerSummary",
     {
-        "layer": str,
-        "kind": str,
-        "in": int | None,
-        "out": int | None,
-        "shapes": str,
-        "parameters": int,
-        "bytes": int,
+        "layer": str, "kind": str, "in": int | None, "out": int | None, "shapes": str, "parameters": int, "bytes": int,
         "operations": int | None,
     },
 )

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 from nnfunc.network.guard import losses_of, penalty_of, run
 from nnfunc.network.kinds import check_needs_no_key, children, guarded, with_forwards
 from nnfunc.network.loop import chain_forward, watched_forward
-from nnfunc.network.replay import explain
+from nnfunc.network.watching import watched
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES
-from nnfunc.values.arrays import as_inputs, as_real, as_targets, number
-from nnfunc.values.checks import FLOAT64, check_pair, looked_up, problem, require
+from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
+from nnfunc.values.checks import FLOAT64, check_pair, label, looked_up, problem, require
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback
@@ -101,16 +101,8 @@ def mean_of(per_example: Array, d_outputs: Array, weights: Array | None) -> tupl
 
 
 def loss_pass(
-    function: str,
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    weight: ArrayLike | None,
-    key: Key | None,
-    *,
-    training: bool = False,
+    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None,
+    key: Key | None, *, training: bool = False,
 ) -> tuple[Params, float, Array, Pullback]:
     """Return the params as they are used, the mean loss, its gradient at the outputs, and the way back from there.
 
@@ -141,15 +133,8 @@ def loss_pass(
 
 @np.errstate(all="ignore")
 def value_and_grads_pass(
-    function: str,
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    weight: ArrayLike | None,
-    penalty: Penalty | None,
-    key: Key | None,
+    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None,
+    penalty: Penalty | None, key: Key | None,
 ) -> tuple[float, Params]:
     """Return the loss and its gradients, for the verb called `function`.
 
@@ -171,6 +156,36 @@ def value_and_grads_pass(
         else:
             both[name] = np.array(g)
     return value + penalty_value, in_order(both, held)
+
+
+def explain(function: str, net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, key: Key | None) -> str:
+    """Run a pass again under the tap, and say which was the first thing that is not finite.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> x = np.array([[1.0, np.nan]])
+        >>> explain("loss", dense(2, 1), mse, {"W": np.ones((2, 1)), "b": np.zeros(1)}, x, x[:, :1], None)
+        'loss: x must be finite, got nan at [0, 1] (1 of 2 values)'
+    """
+    for name, array in {"x": x, "y": y, **params}.items():
+        found = where_not_finite(array)
+        if found:
+            return problem(function, name, "be finite", found)
+    told: list[str] = []
+
+    def note(path: str, tensor: Array) -> None:
+        layer, _, what = path.rpartition("/")
+        found = where_not_finite(tensor) if what in ("y", "z") and not told else ""
+        if found:
+            argument = f"the output of layer {layer}" if layer else "the network's output"
+            told.append(problem(function, argument, "be finite, as its input and params are", found))
+
+    outputs, _ = run(function, watched(net, note)[1], params, x, key)
+    found = where_not_finite(losses_of(function, loss_fn, outputs, y)[0])
+    if found and not told:
+        got = f"{found} from finite outputs of up to {float(np.max(np.abs(outputs))):.3g}"
+        told.append(problem(function, f"the loss {label(loss_fn)}", "be finite", got))
+    return told[0] if told else problem(function, "the mean loss", "be finite", "an overflow in the mean of finite losses")
 
 
 def in_order(grads: Params, params: Params) -> Params:

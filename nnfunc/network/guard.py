@@ -17,14 +17,7 @@ from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.pieces.penalties import OWN_PENALTIES
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import (
-    arguments_of,
-    base_function,
-    check_callable,
-    check_pair,
-    describe,
-    looked_up,
-    problem,
-    require,
+    arguments_of, base_function, check_callable, check_pair, describe, looked_up, problem, require,
 )
 from nnfunc.values.params import unknown_names
 from nnfunc.values.types import AnyArray, Array, ForwardFn, InputGradient, Key, Layer, LossFn, Params, Penalty, Pullback

@@ -22,14 +22,8 @@ from nnfunc.values.types import ForwardFn, Layer, OwnForward
 Facts = TypedDict(
     "Facts",
     {
-        "word": str,
-        "kind": str,
-        "shapes": Mapping[str, tuple[int, ...]],
-        "columns": tuple[int, int] | None,
-        "operations": int,
-        "rule": Rule | None,
-        "needs_key": bool,
-        "statistics": tuple[str, ...],
+        "word": str, "kind": str, "shapes": Mapping[str, tuple[int, ...]], "columns": tuple[int, int] | None,
+        "operations": int, "rule": Rule | None, "needs_key": bool, "statistics": tuple[str, ...],
     },
 )
 """A layer in a word, and with what was chosen in it; names and shapes of its params; columns in and out, none if it keeps those it is given; operations
@@ -38,26 +32,14 @@ activation in it; whether it must have a key in training; which of its params ar
 
 
 def _facts(
-    word: str,
-    kind: str = "",
-    *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    columns: tuple[int, int] | None = None,
-    operations: int = 0,
-    rule: Rule | None = None,
-    needs_key: bool = False,
+    word: str, kind: str = "", *, shapes: Mapping[str, tuple[int, ...]] | None = None,
+    columns: tuple[int, int] | None = None, operations: int = 0, rule: Rule | None = None, needs_key: bool = False,
     statistics: tuple[str, ...] = (),
 ) -> Facts:
     """Put facts together; what is not said is what most layers have."""
     return {
-        "word": word,
-        "kind": kind or word,
-        "shapes": shapes or {},
-        "columns": columns,
-        "operations": operations,
-        "rule": rule,
-        "needs_key": needs_key,
-        "statistics": statistics,
+        "word": word, "kind": kind or word, "shapes": shapes or {}, "columns": columns, "operations": operations,
+        "rule": rule, "needs_key": needs_key, "statistics": statistics,
     }
 
 

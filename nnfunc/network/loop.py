@@ -144,7 +144,7 @@ def watched_forward(
     note(joined(path, "x"), locked(x))
     y, pullback = forward(params, x, key)
     if has_z:
-        note(joined(path, "z"), product(x, params["W"]) + params["b"])
+        note(joined(path, "z"), locked(product(x, params["W"]) + params["b"]))
     note(joined(path, "y"), locked(y))
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:

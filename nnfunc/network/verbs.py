@@ -122,15 +122,8 @@ def vjp(
 
 
 def loss(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    weight: ArrayLike | None = None,
-    penalty: Penalty | None = None,
-    key: Key | None = None,
+    net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
+    penalty: Penalty | None = None, key: Key | None = None,
 ) -> float:
     """Return the mean loss over a batch, plus the penalty.
 
@@ -165,15 +158,8 @@ def loss(
 
 
 def grads(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    weight: ArrayLike | None = None,
-    penalty: Penalty | None = None,
-    key: Key | None = None,
+    net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
+    penalty: Penalty | None = None, key: Key | None = None,
 ) -> Params:
     """Return the gradient of `loss` with the same arguments, under the names of the params.
 
@@ -191,15 +177,8 @@ def grads(
 
 
 def value_and_grads(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    weight: ArrayLike | None = None,
-    penalty: Penalty | None = None,
-    key: Key | None = None,
+    net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
+    penalty: Penalty | None = None, key: Key | None = None,
 ) -> tuple[float, Params]:
     """Return `loss` and `grads` from one pass.
 

@@ -281,15 +281,8 @@ def _below_max(function: str, z: Array) -> Array:
 
 
 BACK_RULES: dict[object, Callable[..., Array]] = {
-    relu: _relu_back,
-    leaky_relu: _leaky_relu_back,
-    elu: _elu_back,
-    sigmoid: _sigmoid_back,
-    tanh: _tanh_back,
-    softmax: _softmax_back,
-    log_softmax: _log_softmax_back,
-    softplus: _softplus_back,
-    silu: _silu_back,
+    relu: _relu_back, leaky_relu: _leaky_relu_back, elu: _elu_back, sigmoid: _sigmoid_back, tanh: _tanh_back,
+    softmax: _softmax_back, log_softmax: _log_softmax_back, softplus: _softplus_back, silu: _silu_back,
     gelu: _gelu_back,
 }
 

@@ -30,12 +30,8 @@ from nnfunc.values.types import Activation, Array, DType, Initializer, InputGrad
 
 
 def dense(
-    n_in: SupportsIndex,
-    n_out: SupportsIndex,
-    activation: Activation | None = None,
-    *,
-    w_init: Initializer | None = None,
-    b_init: Initializer = initializers.zeros,
+    n_in: SupportsIndex, n_out: SupportsIndex, activation: Activation | None = None, *,
+    w_init: Initializer | None = None, b_init: Initializer = initializers.zeros,
 ) -> Layer:
     """Return the layer y = f(x W + b).
 

@@ -396,12 +396,7 @@ def _check_unit_interval(function: str, argument: str, a: Array, constraint: str
 
 
 OWN_LOSSES: dict[object, tuple[()] | tuple[ElementwiseFn, LossFn]] = {
-    mse: (),
-    mae: (),
-    huber: (),
-    softmax_cross_entropy: (),
-    cross_entropy: (softmax, softmax_cross_entropy),
-    sigmoid_cross_entropy: (),
-    binary_cross_entropy: (sigmoid, sigmoid_cross_entropy),
+    mse: (), mae: (), huber: (), softmax_cross_entropy: (), cross_entropy: (softmax, softmax_cross_entropy),
+    sigmoid_cross_entropy: (), binary_cross_entropy: (sigmoid, sigmoid_cross_entropy),
 }
 """The losses of the library; of those on probabilities, the activation that makes them and the loss on its logits."""

@@ -66,12 +66,8 @@ def _stopping_update(patience: int, min_delta: float, state: State, metric: Supp
 
 
 def reduce_on_plateau(
-    factor: SupportsFloat = 0.1,
-    patience: SupportsIndex = 10,
-    rtol: SupportsFloat = 1e-4,
-    atol: SupportsFloat = 0.0,
-    cooldown: SupportsIndex = 0,
-    min_scale: SupportsFloat = 0.0,
+    factor: SupportsFloat = 0.1, patience: SupportsIndex = 10, rtol: SupportsFloat = 1e-4, atol: SupportsFloat = 0.0,
+    cooldown: SupportsIndex = 0, min_scale: SupportsFloat = 0.0,
 ) -> Monitor:
     """Return the monitor that lowers a learning rate when the metric stops falling.
 
@@ -110,13 +106,9 @@ def reduce_on_plateau(
     """
     name = "reduce_on_plateau"
     return _plateau_init, partial(
-        _plateau_update,
-        as_share(name, "factor", factor),
-        as_size(name, "patience", patience, least=0, bits=62),
-        as_share(name, "rtol", rtol),
-        as_number(name, "atol", atol, least=0),
-        as_size(name, "cooldown", cooldown, least=0, bits=62),
-        as_number(name, "min_scale", min_scale, least=0),
+        _plateau_update, as_share(name, "factor", factor), as_size(name, "patience", patience, least=0, bits=62),
+        as_share(name, "rtol", rtol), as_number(name, "atol", atol, least=0),
+        as_size(name, "cooldown", cooldown, least=0, bits=62), as_number(name, "min_scale", min_scale, least=0),
     )
 
 
@@ -125,13 +117,7 @@ def _plateau_init() -> State:
 
 
 def _plateau_update(
-    factor: float,
-    patience: int,
-    rtol: float,
-    atol: float,
-    cooldown: int,
-    min_scale: float,
-    state: State,
+    factor: float, patience: int, rtol: float, atol: float, cooldown: int, min_scale: float, state: State,
     metric: SupportsFloat,
 ) -> State:
     _check("reduce_on_plateau", state, _plateau_init())

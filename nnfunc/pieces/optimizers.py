@@ -82,11 +82,7 @@ def _momentum_rule(
 
 
 def rmsprop(
-    decay: SupportsFloat = 0.9,
-    eps: SupportsFloat = 1e-8,
-    *,
-    centered: bool = False,
-    beta: SupportsFloat = 0.0,
+    decay: SupportsFloat = 0.9, eps: SupportsFloat = 1e-8, *, centered: bool = False, beta: SupportsFloat = 0.0,
     eps_in_sqrt: bool = False,
 ) -> Optimizer:
     """Return RMSProp: s = decay s + (1 - decay) g^2, then p - lr g / (sqrt(s) + eps).
@@ -211,10 +207,7 @@ def adam(b1: SupportsFloat = 0.9, b2: SupportsFloat = 0.999, eps: SupportsFloat 
 
 
 def adamw(
-    b1: SupportsFloat = 0.9,
-    b2: SupportsFloat = 0.999,
-    eps: SupportsFloat = 1e-8,
-    weight_decay: SupportsFloat = 1e-2,
+    b1: SupportsFloat = 0.9, b2: SupportsFloat = 0.999, eps: SupportsFloat = 1e-8, weight_decay: SupportsFloat = 1e-2,
 ) -> Optimizer:
     """Return Adam with decoupled weight decay: from p also goes lr * weight_decay * p.
 

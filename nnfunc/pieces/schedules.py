@@ -51,10 +51,7 @@ def linear_schedule(
 
 
 def polynomial_schedule(
-    init_value: SupportsFloat,
-    end_value: SupportsFloat,
-    power: SupportsFloat,
-    transition_steps: SupportsIndex,
+    init_value: SupportsFloat, end_value: SupportsFloat, power: SupportsFloat, transition_steps: SupportsIndex,
     transition_begin: SupportsIndex = 0,
 ) -> Schedule:
     """Return the schedule end + (init - end) (1 - s)^power, s going from 0 to 1 in `transition_steps`.
@@ -74,11 +71,7 @@ def polynomial_schedule(
 
 
 def _to_end(
-    function: str,
-    init_value: SupportsFloat,
-    end_value: SupportsFloat,
-    power: float,
-    transition_steps: SupportsIndex,
+    function: str, init_value: SupportsFloat, end_value: SupportsFloat, power: float, transition_steps: SupportsIndex,
     transition_begin: SupportsIndex,
 ) -> Schedule:
     ends = as_number(function, "init_value", init_value), as_number(function, "end_value", end_value)
@@ -95,12 +88,8 @@ def _polynomial(
 
 
 def exponential_decay(
-    init_value: SupportsFloat,
-    transition_steps: SupportsIndex,
-    decay_rate: SupportsFloat,
-    transition_begin: SupportsIndex = 0,
-    staircase: bool = False,
-    end_value: SupportsFloat | None = None,
+    init_value: SupportsFloat, transition_steps: SupportsIndex, decay_rate: SupportsFloat,
+    transition_begin: SupportsIndex = 0, staircase: bool = False, end_value: SupportsFloat | None = None,
 ) -> Schedule:
     """Return the schedule init_value * decay_rate^(step / transition_steps).
 
@@ -122,12 +111,9 @@ def exponential_decay(
     name = "exponential_decay"
     rate = above_zero(name, "decay_rate", decay_rate)
     return partial(
-        _exponential,
-        as_number(name, "init_value", init_value),
-        as_size(name, "transition_steps", transition_steps, bits=62),
-        rate,
-        as_size(name, "transition_begin", transition_begin, least=0, bits=62),
-        staircase,
+        _exponential, as_number(name, "init_value", init_value),
+        as_size(name, "transition_steps", transition_steps, bits=62), rate,
+        as_size(name, "transition_begin", transition_begin, least=0, bits=62), staircase,
         None if end_value is None else as_number(name, "end_value", end_value),
     )
 
@@ -226,12 +212,8 @@ def _at(function: str, step: SupportsIndex) -> int:
 
 
 def warmup_cosine_decay_schedule(
-    init_value: SupportsFloat,
-    peak_value: SupportsFloat,
-    warmup_steps: SupportsIndex,
-    decay_steps: SupportsIndex,
-    end_value: SupportsFloat = 0.0,
-    exponent: SupportsFloat = 1.0,
+    init_value: SupportsFloat, peak_value: SupportsFloat, warmup_steps: SupportsIndex, decay_steps: SupportsIndex,
+    end_value: SupportsFloat = 0.0, exponent: SupportsFloat = 1.0,
 ) -> Schedule:
     """Return the schedule that rises in a straight line to a peak and falls along a cosine.
 
@@ -263,11 +245,8 @@ def warmup_cosine_decay_schedule(
 
 
 def cosine_onecycle_schedule(
-    transition_steps: SupportsIndex,
-    peak_value: SupportsFloat,
-    pct_start: SupportsFloat = 0.3,
-    div_factor: SupportsFloat = 25.0,
-    final_div_factor: SupportsFloat = 1e4,
+    transition_steps: SupportsIndex, peak_value: SupportsFloat, pct_start: SupportsFloat = 0.3,
+    div_factor: SupportsFloat = 25.0, final_div_factor: SupportsFloat = 1e4,
 ) -> Schedule:
     """Return the schedule that rises along a cosine to a peak and falls along a longer one.
 

@@ -121,16 +121,8 @@ def initial(
 
 
 def stepped(
-    function: str,
-    fills: Mapping[str, float],
-    rule: Rule,
-    params: Params,
-    grads: Params,
-    state: State,
-    lr: SupportsFloat,
-    *,
-    decays: bool = False,
-    squares: str = "",
+    function: str, fills: Mapping[str, float], rule: Rule, params: Params, grads: Params, state: State,
+    lr: SupportsFloat, *, decays: bool = False, squares: str = "",
 ) -> tuple[Params, State]:
     """Apply a rule to every parameter that has a gradient; the others, and their state, pass through.
 

@@ -32,16 +32,6 @@ from nnfunc.testing.purity import check_pure
 from nnfunc.testing.schedules import check_monitor, check_schedule
 
 __all__ = [
-    "LawResult",
-    "check_activation",
-    "check_initializer",
-    "check_layer",
-    "check_loss",
-    "check_metric",
-    "check_monitor",
-    "check_optimizer",
-    "check_penalty",
-    "check_pure",
-    "check_schedule",
-    "check_transform",
+    "LawResult", "check_activation", "check_initializer", "check_layer", "check_loss", "check_metric", "check_monitor",
+    "check_optimizer", "check_penalty", "check_pure", "check_schedule", "check_transform",
 ]

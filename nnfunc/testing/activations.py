@@ -62,20 +62,16 @@ def check_activation(f: Activation, df: ElementwiseFn | None = None, *, report: 
     grid = z[:15].reshape(5, 3)
     cause = "a float64 array or NumPy scalar in the arithmetic; make it a Python float"
     subject: Subject = {
-        "forward": lambda case: f(case["z"]),
-        "back": lambda case, r: {"z": r * slope(locked(case["z"]))},
-        "rows": ("z",),
-        "moved": ("z",),
+        "forward": lambda case: f(case["z"]), "back": lambda case, r: {"z": r * slope(locked(case["z"]))},
+        "rows": ("z",), "moved": ("z",),
     }
 
     def compute(dtype: DType) -> dict[str, Array]:
         return both(np.array(_POINTS, np.float32).astype(dtype))
 
     laws: list[Law] = [
-        ("form", partial(_form, f, slope)),
-        *purity_laws(f, (np.array(_POINTS),), ("z",), "f"),
-        *purity_laws(slope, (np.array(_POINTS),), ("z",), "df"),
-        ("gradient", partial(gradient_law, subject, {"z": z})),
+        ("form", partial(_form, f, slope)), *purity_laws(f, (np.array(_POINTS),), ("z",), "f"),
+        *purity_laws(slope, (np.array(_POINTS),), ("z",), "df"), ("gradient", partial(gradient_law, subject, {"z": z})),
         ("elementwise", partial(_elementwise, f, slope)),
         ("dtype", partial(dtype_law, compute, "{name}", "keep the dtype {dtype} of z", cause)),
         ("stable", partial(stable_law, lambda x: {"f": f(locked(x)), "df": slope(locked(x))}, z)),

@@ -14,13 +14,7 @@ import numpy as np
 
 from nnfunc.values.keys import fold_in, generator
 from nnfunc.inspection.gradcheck import (
-    WRONG_ABOVE,
-    Compare,
-    Comparison,
-    compare_slope,
-    elements,
-    find_culprit,
-    random_direction,
+    WRONG_ABOVE, Compare, Comparison, compare_slope, elements, find_culprit, random_direction,
 )
 from nnfunc.testing.laws import Verdict, breach
 from nnfunc.values.types import Array, Params
@@ -240,8 +234,7 @@ def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
     if math.isclose(ratio, -1, rel_tol=1e-3):
         return "the sign is the opposite"
     for count, what, outer in (
-        (rows, "rows in the batch", "the mean over rows"),
-        (width, "outputs in a row", "the mean"),
+        (rows, "rows in the batch", "the mean over rows"), (width, "outputs in a row", "the mean"),
     ):
         if count > 2 and math.isclose(abs(ratio), count, rel_tol=1e-3):
             return f"too large by a factor of {count:.1f} = the number of {what}: a sum where the value has a mean?"

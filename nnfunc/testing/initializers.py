@@ -13,11 +13,7 @@ from nnfunc.values.types import Initializer, Key
 
 
 def check_initializer(
-    initializer: Initializer,
-    shape: tuple[int, ...] = (40, 30),
-    *,
-    std: float | None = None,
-    report: bool = False,
+    initializer: Initializer, shape: tuple[int, ...] = (40, 30), *, std: float | None = None, report: bool = False,
 ) -> list[LawResult]:
     """Check that an initialiser ``(key, shape, dtype) -> array`` keeps the laws.
 
@@ -46,10 +42,8 @@ def check_initializer(
     laws: list[Law] = [
         ("form", partial(_form, initializer, shape)),
         *purity_laws(initializer, ((0, 1), shape, FLOAT32), ("key", "shape", "dtype")),
-        ("new arrays", partial(_new_arrays, initializer, shape)),
-        ("keys", partial(_keys, initializer, shape)),
-        ("dtype", partial(_same_point, initializer, shape)),
-        ("spread", partial(_spread, initializer, shape, std)),
+        ("new arrays", partial(_new_arrays, initializer, shape)), ("keys", partial(_keys, initializer, shape)),
+        ("dtype", partial(_same_point, initializer, shape)), ("spread", partial(_spread, initializer, shape, std)),
     ]
     return judged("check_initializer", laws, report)
 
@@ -83,10 +77,7 @@ def _keys(initializer: Initializer, shape: tuple[int, ...]) -> Verdict:
     if not looks_drawn(initializer(0, shape, FLOAT64)):
         return "pass", "draws nothing"
     groups: tuple[tuple[Key, ...], ...] = (
-        (0, 1, 2),
-        ((0, 0), (0, 1), (0, 2)),
-        ((0, 1, 0), (0, 1, 1)),
-        ((1, 5), (2, 5)),
+        (0, 1, 2), ((0, 0), (0, 1), (0, 2)), ((0, 1, 0), (0, 1, 1)), ((1, 5), (2, 5)),
     )
     for keys in groups:
         found = {bits(initializer(key, shape, FLOAT64)) for key in keys}

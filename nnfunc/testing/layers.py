@@ -16,16 +16,7 @@ from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
-    close,
-    dtype_law,
-    first_difference,
-    in_dtype,
-    layout_law,
-    looks_drawn,
-    own_rows,
-    reordered,
-    shifted,
-    stable_law,
+    close, dtype_law, first_difference, in_dtype, layout_law, looks_drawn, own_rows, reordered, shifted, stable_law,
 )
 from nnfunc.values.types import Array, DType, Key, Layer, Params, Pullback
 from nnfunc.network.kinds import statistics
@@ -40,16 +31,8 @@ _NOISY_ROWS = 64
 
 
 def check_layer(
-    layer: Layer,
-    x: ArrayLike,
-    *,
-    params: Params | None = None,
-    independent_rows: bool = True,
-    inference: bool = True,
-    noise: bool | None = None,
-    unbiased: bool = True,
-    fixed: Collection[str] = (),
-    report: bool = False,
+    layer: Layer, x: ArrayLike, *, params: Params | None = None, independent_rows: bool = True, inference: bool = True,
+    noise: bool | None = None, unbiased: bool = True, fixed: Collection[str] = (), report: bool = False,
 ) -> list[LawResult]:
     """Check that a layer, or a whole network, keeps the laws of layers.
 
@@ -261,12 +244,7 @@ def _gradient(
         grads, dx = called(case)[1](locked(r))
         return {**grads, name: dx()}
 
-    subject: Subject = {
-        "forward": lambda case: called(case)[0],
-        "back": back,
-        "rows": (name,),
-        "moved": (*moved, name),
-    }
+    subject: Subject = {"forward": lambda case: called(case)[0], "back": back, "rows": (name,), "moved": (*moved, name)}
     return gradient_law(subject, *({**params, name: x} for params, x in points))
 
 

@@ -13,15 +13,7 @@ from nnfunc.pieces.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import (
-    LAYOUT_CAUSE,
-    close,
-    dtype_law,
-    first_difference,
-    layout_law,
-    reordered,
-    stable_law,
-)
+from nnfunc.testing.samples import (LAYOUT_CAUSE, close, dtype_law, first_difference, layout_law, reordered, stable_law)
 from nnfunc.values.types import AnyArray, Array, DType, LossFn, Metric, Params
 from nnfunc.network.verbs import loss
 
@@ -77,15 +69,12 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
     own, own_y = _mixed(given, y)
     points: list[Params] = [{"outputs": given, "targets": y}, {"outputs": own, "targets": own_y}]
     laws: list[Law] = [
-        ("form", partial(_form, loss_fn, given, y)),
-        *purity_laws(loss_fn, (given, y), ("outputs", "targets")),
+        ("form", partial(_form, loss_fn, given, y)), *purity_laws(loss_fn, (given, y), ("outputs", "targets")),
         ("gradient", partial(gradient_law, _subject(loss_fn), *points)),
         ("rows independent", partial(_rows_independent, loss_fn, own, own_y)),
         ("equal shapes", partial(_equal_shapes, loss_fn, own, own_y)),
-        ("weights", partial(_weights, loss_fn, own, own_y)),
-        ("dtype", partial(_dtype, loss_fn, own, own_y)),
-        ("stable", partial(_stable, loss_fn, own, own_y)),
-        ("exact outputs", partial(_exact, loss_fn, given, y)),
+        ("weights", partial(_weights, loss_fn, own, own_y)), ("dtype", partial(_dtype, loss_fn, own, own_y)),
+        ("stable", partial(_stable, loss_fn, own, own_y)), ("exact outputs", partial(_exact, loss_fn, given, y)),
         ("memory layout", partial(_layout, loss_fn, own, own_y)),
     ]
     return judged("check_loss", laws, report)
@@ -140,10 +129,8 @@ def check_metric(metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, repo
 
     order_cause = "it goes by the order of the rows, or matches them wrongly"
     laws: list[Law] = [
-        ("form", number),
-        *purity_laws(metric, (given, y), ("outputs", "targets")),
-        same("with the rows in another order", mixed, 1e-9, order_cause),
-        same("in float32", single, 1e-4, ""),
+        ("form", number), *purity_laws(metric, (given, y), ("outputs", "targets")),
+        same("with the rows in another order", mixed, 1e-9, order_cause), same("in float32", single, 1e-4, ""),
         same("in another memory layout", reordered, 1e-9, LAYOUT_CAUSE),
     ]
     return judged("check_metric", laws, report)

@@ -14,13 +14,7 @@ from nnfunc.values.params import freeze
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
-    backwards,
-    check_finite,
-    check_same_in_float32,
-    close,
-    first_difference,
-    in_dtype,
-    zeroed,
+    backwards, check_finite, check_same_in_float32, close, first_difference, in_dtype, zeroed,
 )
 from nnfunc.values.types import AnyArray, Optimizer, Params, State
 
@@ -79,19 +73,14 @@ def check_optimizer(
     except Exception as error:
         return judged("check_optimizer", [form, stumbled(error)], report)
     laws: list[Law] = [
-        form,
-        *purity_laws(lambda p: init(p), (dict(params),), ("params",), "init"),
+        form, *purity_laws(lambda p: init(p), (dict(params),), ("params",), "init"),
         *purity_laws(stepped, (dict(params), dict(g), dict(state)), ("params", "grads", "state"), "step"),
-        ("dtype", partial(_dtype, optimizer)),
-        ("learning rate of 0", partial(_still, optimizer)),
-        ("unmentioned names", partial(_unmentioned, optimizer)),
-        ("order of names", partial(_order, optimizer)),
-        ("memory", partial(_memory, optimizer)),
-        ("stored state", partial(_stored, optimizer)),
+        ("dtype", partial(_dtype, optimizer)), ("learning rate of 0", partial(_still, optimizer)),
+        ("unmentioned names", partial(_unmentioned, optimizer)), ("order of names", partial(_order, optimizer)),
+        ("memory", partial(_memory, optimizer)), ("stored state", partial(_stored, optimizer)),
         ("zero gradients", partial(_zero_gradients, optimizer)),
         ("first steps", partial(_first_steps, optimizer) if unbiased else partial(not_applicable, "declared")),
-        ("descent", partial(_descent, optimizer)),
-        ("agreement", partial(_agreement, optimizer, like)),
+        ("descent", partial(_descent, optimizer)), ("agreement", partial(_agreement, optimizer, like)),
     ]
     return judged("check_optimizer", laws, report)
 

@@ -16,10 +16,8 @@ from nnfunc.testing.samples import backwards, check_finite, close, dtype_law, fi
 from nnfunc.values.types import Array, DType, GradTransform, Params, Penalty
 
 _NETWORK: Params = {
-    "hidden/W": np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]),
-    "hidden/b": np.array([0.1, -0.2, 0.3]),
-    "out/W": np.array([[1.0], [-2.0], [0.5]]),
-    "out/b": np.array([0.7]),
+    "hidden/W": np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]), "hidden/b": np.array([0.1, -0.2, 0.3]),
+    "out/W": np.array([[1.0], [-2.0], [0.5]]), "out/b": np.array([0.7]),
 }
 
 
@@ -56,16 +54,11 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
         return {name: float(r.sum()) * np.asarray(array) for name, array in called(case)[1].items()}
 
     subject: Subject = {
-        "forward": lambda case: np.array([float(called(case)[0])]),
-        "back": back,
-        "rows": (),
-        "moved": tuple(held),
+        "forward": lambda case: np.array([float(called(case)[0])]), "back": back, "rows": (), "moved": tuple(held),
     }
     laws: list[Law] = [
-        ("form", partial(_penalty_form, penalty, held)),
-        *purity_laws(penalty, (dict(held),), ("params",)),
-        ("gradient", partial(gradient_law, subject, held)),
-        ("dtype", partial(_penalty_dtype, penalty, held)),
+        ("form", partial(_penalty_form, penalty, held)), *purity_laws(penalty, (dict(held),), ("params",)),
+        ("gradient", partial(gradient_law, subject, held)), ("dtype", partial(_penalty_dtype, penalty, held)),
         ("order of names", partial(_penalty_order, penalty, held)),
         ("zero params", partial(_penalty_of_zero, penalty, held)),
     ]

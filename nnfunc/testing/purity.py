@@ -66,8 +66,7 @@ def purity_laws(f: Callable[..., object], args: Sequence[object], names: Sequenc
     """
     laws: list[Law] = [
         ("arguments unchanged", lambda: _unchanged(f, args, names)),
-        ("global random state", lambda: _global_state_untouched(f, args)),
-        ("same bits", lambda: _repeats(f, args)),
+        ("global random state", lambda: _global_state_untouched(f, args)), ("same bits", lambda: _repeats(f, args)),
         ("no aliasing", lambda: _no_aliasing(f, args, names)),
     ]
     return [(f"{name}, {which}" if which else name, law) for name, law in laws]

@@ -53,10 +53,8 @@ def check_schedule(
     tried = [*range(count), 10 * count, 1000 * count]
     seen: dict[int, float] = {}
     laws: list[Law] = [
-        ("form", partial(_numbers, schedule, tried, seen)),
-        *purity_laws(schedule, (3,), ("step",)),
-        ("order of calls", partial(_any_order, schedule, seen)),
-        ("values", partial(_values, schedule, expected)),
+        ("form", partial(_numbers, schedule, tried, seen)), *purity_laws(schedule, (3,), ("step",)),
+        ("order of calls", partial(_any_order, schedule, seen)), ("values", partial(_values, schedule, expected)),
     ]
     return judged("check_schedule", laws, report)
 
@@ -158,8 +156,6 @@ def check_monitor(monitor: Monitor, *, report: bool = False) -> list[LawResult]:
     except Exception as error:
         return judged("check_monitor", [("form", form), stumbled(error)], report)
     laws: list[Law] = [
-        ("form", form),
-        *purity_laws(update, (held, 0.5), ("state", "metric")),
-        ("NaN", nan_is_never_best),
+        ("form", form), *purity_laws(update, (held, 0.5), ("state", "metric")), ("NaN", nan_is_never_best),
     ]
     return judged("check_monitor", laws, report)

@@ -21,19 +21,7 @@ from nnfunc.values.arrays import as_inputs, as_targets, check_finite, locked
 from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require
 from nnfunc.values.params import mapped
 from nnfunc.values.types import (
-    AnyArray,
-    Array,
-    GradTransform,
-    Key,
-    Layer,
-    LossFn,
-    Metric,
-    Monitor,
-    Optimizer,
-    Params,
-    Penalty,
-    Rows,
-    Schedule,
+    AnyArray, Array, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule,
     State,
 )
 
@@ -43,22 +31,10 @@ Data: TypeAlias = tuple[Array, AnyArray, Array | None]
 Run = TypedDict(
     "Run",
     {
-        "net": Layer,
-        "loss_fn": LossFn,
-        "data": Data,
-        "numbers": Rows,
-        "validation": tuple[Array, AnyArray] | None,
-        "metrics": Mapping[str, Metric],
-        "epochs": int,
-        "size": int,
-        "key": Key,
-        "schedule": Schedule,
-        "optimizer": Optimizer,
-        "penalty": Penalty | None,
-        "transform": GradTransform | None,
-        "stopping": Monitor,
-        "plateau": Monitor | None,
-        "monitor": Callable[[Report], float],
+        "net": Layer, "loss_fn": LossFn, "data": Data, "numbers": Rows, "validation": tuple[Array, AnyArray] | None,
+        "metrics": Mapping[str, Metric], "epochs": int, "size": int, "key": Key, "schedule": Schedule,
+        "optimizer": Optimizer, "penalty": Penalty | None, "transform": GradTransform | None, "stopping": Monitor,
+        "plateau": Monitor | None, "monitor": Callable[[Report], float],
     },
 )
 """All that a run is made of, checked. ``numbers`` says for each row of the data which one it is of those that were given:
@@ -132,12 +108,8 @@ def try_pieces(run: Run, params: Params, held: Callable[[str], State | None]) ->
 
 
 def check_functions(
-    loss_fn: LossFn,
-    schedule: Schedule,
-    penalty: Penalty | None,
-    transform: GradTransform | None,
-    monitor: Callable[[Report], float] | None,
-    metrics: Mapping[str, Metric] | None,
+    loss_fn: LossFn, schedule: Schedule, penalty: Penalty | None, transform: GradTransform | None,
+    monitor: Callable[[Report], float] | None, metrics: Mapping[str, Metric] | None,
 ) -> None:
     """Raise TypeError unless each function that `train` is given is one, of as many arguments as it will get.
 

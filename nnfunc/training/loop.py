@@ -23,15 +23,7 @@ from nnfunc.pieces.monitors import early_stopping
 from nnfunc.pieces.optimizers import sgd
 from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
-    Data,
-    Run,
-    as_given,
-    check_functions,
-    scores,
-    training_data,
-    transformed,
-    try_pieces,
-    validation_data,
+    Data, Run, as_given, check_functions, scores, training_data, transformed, try_pieces, validation_data,
 )
 from nnfunc.training.state import Report, key_words, packed, resumed, section
 from nnfunc.values.arrays import all_finite, locked, where_not_finite
@@ -39,18 +31,7 @@ from nnfunc.values.checks import as_number, as_size, check_pair, problem, requir
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import (
-    GradTransform,
-    Key,
-    Layer,
-    LossFn,
-    Metric,
-    Monitor,
-    Optimizer,
-    Params,
-    Penalty,
-    Rows,
-    Schedule,
-    State,
+    GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
 )
 
 Step: TypeAlias = tuple[Params, Data, Key, Rows]
@@ -62,25 +43,11 @@ _TOO_LONG = "the step that this batch gave was too long: lower the learning rate
 
 
 def train(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params | State,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    epochs: SupportsIndex,
-    lr: SupportsFloat | Schedule,
-    optimizer: Optimizer | None = None,
-    size: SupportsIndex = 32,
-    key: Key = 0,
-    weight: ArrayLike | None = None,
-    penalty: Penalty | None = None,
-    transform: GradTransform | None = None,
-    validation: tuple[ArrayLike, ArrayLike] | None = None,
-    metrics: Mapping[str, Metric] | None = None,
-    stopping: Monitor | None = None,
-    plateau: Monitor | None = None,
-    monitor: Callable[[Report], float] | None = None,
+    net: Layer, loss_fn: LossFn, params: Params | State, x: ArrayLike, y: ArrayLike, *, epochs: SupportsIndex,
+    lr: SupportsFloat | Schedule, optimizer: Optimizer | None = None, size: SupportsIndex = 32, key: Key = 0,
+    weight: ArrayLike | None = None, penalty: Penalty | None = None, transform: GradTransform | None = None,
+    validation: tuple[ArrayLike, ArrayLike] | None = None, metrics: Mapping[str, Metric] | None = None,
+    stopping: Monitor | None = None, plateau: Monitor | None = None, monitor: Callable[[Report], float] | None = None,
 ) -> Iterator[tuple[State, Report]]:
     """Train, and yield ``(state, report)`` after each epoch.
 
@@ -145,22 +112,12 @@ def train(
     useless = metrics and validation is None
     require(not useless, "train", "metrics", "come with validation data to compute them on", list(metrics or ()))
     run: Run = {
-        "net": net,
-        "loss_fn": loss_fn,
-        "data": data,
-        "numbers": numbers,
-        "validation": validation_data(validation, data),
-        "metrics": dict(metrics or {}),
-        "epochs": as_size("train", "epochs", epochs),
-        "size": as_size("train", "size", size),
-        "key": key,
-        "schedule": schedule,
-        "optimizer": sgd() if optimizer is None else optimizer,
-        "penalty": penalty,
-        "transform": transform,
-        "stopping": early_stopping(_NEVER) if stopping is None else stopping,
-        "plateau": plateau,
-        "monitor": monitor or _default_monitor,
+        "net": net, "loss_fn": loss_fn, "data": data, "numbers": numbers,
+        "validation": validation_data(validation, data), "metrics": dict(metrics or {}),
+        "epochs": as_size("train", "epochs", epochs), "size": as_size("train", "size", size), "key": key,
+        "schedule": schedule, "optimizer": sgd() if optimizer is None else optimizer, "penalty": penalty,
+        "transform": transform, "stopping": early_stopping(_NEVER) if stopping is None else stopping,
+        "plateau": plateau, "monitor": monitor or _default_monitor,
     }
     words = key_words("train", key)
     same = state is None or np.array_equal(state["train/key"], words)
@@ -253,15 +210,8 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
         message = "train: params must be finite, got a step that made them not so"
         raise FloatingPointError(_failure(run, message, epoch, step - 1, now, None))
     report: Report = {
-        "epoch": epoch + 1,
-        "step": step,
-        "loss": total / mass,
-        "validation_loss": None,
-        "metrics": {},
-        "lr": float(lr),
-        "grad_norm": global_norm(g) if all_finite(*g.values()) else math.nan,
-        "seconds": 0.0,
-        "rows_per_second": 0.0,
+        "epoch": epoch + 1, "step": step, "loss": total / mass, "validation_loss": None, "metrics": {}, "lr": float(lr),
+        "grad_norm": global_norm(g) if all_finite(*g.values()) else math.nan, "seconds": 0.0, "rows_per_second": 0.0,
     }
     return params, optimizer_state, report, now
 

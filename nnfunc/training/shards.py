@@ -31,16 +31,8 @@ Part: TypeAlias = tuple[float, Params]
 
 
 def sharded_value_and_grads(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    shards: SupportsIndex,
-    executor: "Executor | None" = None,
-    weight: ArrayLike | None = None,
-    penalty: Penalty | None = None,
+    net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, shards: SupportsIndex,
+    executor: "Executor | None" = None, weight: ArrayLike | None = None, penalty: Penalty | None = None,
     key: Key | None = None,
 ) -> tuple[float, Params]:
     """Return `value_and_grads` of a batch, computed shard by shard.
@@ -116,13 +108,7 @@ def sharded_value_and_grads(
 
 
 def shard(
-    net: Layer,
-    loss_fn: LossFn,
-    params: Params,
-    x: Array,
-    y: AnyArray,
-    weight: AnyArray | None,
-    key: Key | None,
+    net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, weight: AnyArray | None, key: Key | None,
     first: int,
 ) -> Part:
     """Return the weighted mean loss and gradients of one shard, in whatever process this is.

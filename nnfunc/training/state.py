@@ -19,15 +19,8 @@ from nnfunc.values.types import AnyArray, Array, Key, Params, State
 Report = TypedDict(
     "Report",
     {
-        "epoch": int,
-        "step": int,
-        "loss": float,
-        "validation_loss": float | None,
-        "metrics": dict[str, float],
-        "lr": float,
-        "grad_norm": float,
-        "seconds": float,
-        "rows_per_second": float,
+        "epoch": int, "step": int, "loss": float, "validation_loss": float | None, "metrics": dict[str, float],
+        "lr": float, "grad_norm": float, "seconds": float, "rows_per_second": float,
     },
 )
 

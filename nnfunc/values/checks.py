@@ -32,14 +32,8 @@ def problem(function: str, argument: str, constraint: str, got: object) -> str:
 
 
 def require(
-    holds: object,
-    function: str,
-    argument: str,
-    constraint: str,
-    got: object = ...,
-    kind: type[Exception] = ValueError,
-    *,
-    value: object = None,
+    holds: object, function: str, argument: str, constraint: str, got: object = ..., kind: type[Exception] = ValueError,
+    *, value: object = None,
 ) -> None:
     """Raise an error of this kind, with the message of `problem`, unless `holds` is true.
 
