@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nnfunc import Array, Params
 
@@ -44,6 +45,20 @@ def same_bits(a: object, b: object) -> bool:
     if callable(a) and callable(b):
         return True
     return bool(a == b)
+
+
+def assert_close(a: tuple[float, Params], b: tuple[float, Params]) -> None:
+    """Fail unless two values with their gradients differ by float64's rounding only."""
+    assert a[0] == pytest.approx(b[0], rel=1e-13)
+    for name in a[1]:
+        assert np.allclose(a[1][name], b[1][name], rtol=1e-12, atol=1e-15)
+
+
+def with_value(array: Array, index: tuple[int, ...], value: float) -> Array:
+    """Return the array with one element changed."""
+    changed = array.copy()
+    changed[index] = value
+    return changed
 
 
 def bad(value: object) -> Any:

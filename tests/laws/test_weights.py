@@ -1,0 +1,53 @@
+"""Row weights: two is the row twice, zero is the row gone, and only their ratio counts."""
+
+import numpy as np
+import pytest
+
+from nnfunc import AnyArray, Array, Params, grads, init, l2, mse, softmax_cross_entropy, value_and_grads
+from tests.laws.data import NET, X, Y
+from tests.numeric import assert_close, same_bits
+from tests.samples import REGULARISED, ROWS, TARGETS
+
+
+def batch_loss(x: Array, y: AnyArray, weight: Array | None = None) -> tuple[float, Params]:
+    params = init(NET, 0, np.float64)
+    return value_and_grads(NET, softmax_cross_entropy, params, x, y, weight=weight)
+
+
+def test_weight_two_is_the_row_twice() -> None:
+    twice = [0, 1, 1, 2, 3, 4, 4]
+    assert_close(batch_loss(X, Y, np.array([1.0, 2, 1, 1, 2])), batch_loss(X[twice], Y[twice]))
+
+
+def test_weight_zero_is_the_row_gone_even_if_it_is_nan() -> None:
+    kept = [0, 2, 3]
+    gone = X.copy()
+    gone[[1, 4]] = np.nan
+    assert same_bits(batch_loss(gone, Y, np.array([1.0, 0, 1, 1, 0])), batch_loss(X[kept], Y[kept], np.ones(3)))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 7.0, 1e307])
+def test_scaling_all_weights_changes_nothing(scale: float) -> None:
+    weight = np.array([1.0, 2, 0.5, 1, 4])
+    assert_close(batch_loss(X, Y, weight * scale), batch_loss(X, Y, weight))
+
+
+def test_equal_weights_are_no_weights() -> None:
+    assert_close(batch_loss(X, Y, np.full(5, 3.0)), batch_loss(X, Y))
+
+
+def test_gradients_of_shards_add_up() -> None:
+    whole = batch_loss(X, Y)[1]
+    parts = [(batch_loss(X[rows], Y[rows])[1], len(Y[rows])) for rows in (slice(0, 2), slice(2, 5))]
+    for name in whole:
+        assert np.allclose(whole[name], sum(g[name] * n for g, n in parts) / 5, rtol=1e-12, atol=1e-15)
+
+
+def test_shards_of_a_batch_add_up_where_rows_do_not_touch() -> None:
+    net = REGULARISED["layer norm"]
+    params = init(net, 1, np.float64)
+    whole = grads(net, mse, params, ROWS, TARGETS, penalty=l2(0.1))
+    shards = np.array_split(np.arange(7), 3)
+    parts = [(grads(net, mse, params, ROWS[rows], TARGETS[rows], penalty=l2(0.1)), rows.size) for rows in shards]
+    for n, a in whole.items():
+        assert np.allclose(a, sum(g[n] * size for g, size in parts) / 7, rtol=1e-12, atol=1e-15)

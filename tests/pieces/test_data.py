@@ -1,0 +1,194 @@
+"""Batches, splits, scaling, classes, accuracy: counted and worked by hand."""
+
+import numpy as np
+import pytest
+from numpy.typing import DTypeLike
+
+from nnfunc import accuracy, batches, class_weight, fit_scaler, fold_in, one_hot, split_rows, standardize
+from tests.numeric import bad
+from tests.samples import P, X, Y
+from tests.sentences import Cases, assert_sentence
+
+BATCHES: dict[str, tuple[int, int, list[int]]] = {
+    "with a rest": (10, 4, [4, 4, 2]),
+    "without a rest": (8, 4, [4, 4]),
+    "fewer rows than a batch": (3, 5, [3]),
+    "one row": (1, 1, [1]),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_batches_hold_every_row_once(name: str) -> None:
+    n, size, lengths = BATCHES[name]
+    found = list(batches(3, n, size))
+    assert [len(rows) for rows in found] == lengths
+    assert sorted(np.concatenate(found).tolist()) == list(range(n))
+
+
+def test_batches_are_fresh_per_key_and_the_same_for_the_same() -> None:
+    orders = [np.concatenate(list(batches(fold_in(0, epoch), 50, 8))).tolist() for epoch in range(4)]
+    assert len({tuple(order) for order in orders}) == 4
+    assert orders[2] == np.concatenate(list(batches(fold_in(0, 2), 50, 8))).tolist()
+    assert all(order != sorted(order) for order in orders)
+
+
+def test_every_row_is_as_likely_to_come_first() -> None:
+    first = [int(next(batches(key, 4, 1))[0]) for key in range(4000)]
+    counts = np.bincount(first, minlength=4)
+    assert np.abs(counts - 1000).max() < 4 * np.sqrt(4000 * 0.25 * 0.75)
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.9])
+def test_split_rows_parts_rows(fraction: float) -> None:
+    train, held = split_rows(1, 50, fraction)
+    assert len(held) == round(50 * fraction)
+    assert sorted([*train.tolist(), *held.tolist()]) == list(range(50))
+
+
+def test_stratified_split_keeps_shares() -> None:
+    labels = np.repeat([5, 2, 7], [70, 20, 10])
+    train, held = split_rows(4, 100, 0.3, labels=labels)
+    assert [int(np.sum(labels[held] == c)) for c in (5, 2, 7)] == [21, 6, 3]
+    assert sorted([*train.tolist(), *held.tolist()]) == list(range(100))
+    odd = np.repeat([0, 1, 2], [7, 7, 7])
+    _, held = split_rows(4, 21, 0.5, labels=odd)
+    assert len(held) == 10
+    assert sorted(np.bincount(odd[held]).tolist()) == [3, 3, 4]
+
+
+def test_stratified_split_differs_by_key() -> None:
+    labels = np.repeat([0, 1], 20)
+    splits = {tuple(sorted(split_rows(key, 40, 0.25, labels=labels)[1].tolist())) for key in range(10)}
+    assert len(splits) == 10
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scaling(dtype: DTypeLike) -> None:
+    x = np.random.default_rng(0).normal(1e4, 3.0, (1000, 3)).astype(dtype)
+    z = standardize(x, fit_scaler(x))
+    assert z.dtype == np.dtype(dtype)
+    assert np.abs(z.mean(axis=0)).max() < 1e-3
+    assert np.abs(z.std(axis=0) - 1).max() < 1e-3
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e20, 0.0, -7.3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_column_becomes_zero(value: float, dtype: DTypeLike) -> None:
+    x = np.full((997, 1), value, dtype)  # the rounded mean of 997 times 0.1 is not 0.1
+    assert np.array_equal(standardize(x, fit_scaler(x)), np.zeros((997, 1), dtype))
+
+
+def test_scaling_takes_pixels() -> None:
+    pixels = np.array([[0, 255], [10, 255]], np.uint8)
+    z = standardize(pixels, fit_scaler(pixels))
+    assert z.dtype == np.float32
+    assert z.tolist() == [[-1, 0], [1, 0]]
+
+
+def test_classes() -> None:
+    assert one_hot([2, 0], 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert class_weight(np.array([0, 2]), np.array([1, 2, 4])).tolist() == [1, 4]
+    assert class_weight([1, 1, 1, 3], "balanced").tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+
+
+def test_accuracy() -> None:
+    scores = np.array([[0.1, 0.9], [2, 1], [-3, -1], [0.2, 0.1]])
+    assert accuracy(scores, [1, 0, 1, 1]) == 0.75
+    assert accuracy(scores, np.eye(2)[[1, 0, 1, 1]]) == 0.75
+    assert accuracy([[0.4], [0.6]], [[0], [0]], threshold=0.5) == 0.5
+    assert accuracy([-0.4, 0.6], [0, 1], threshold=0) == 1
+
+
+BAD: Cases = {
+    "spread that overflows": (
+        lambda: fit_scaler([[1e300], [-1e300]]),
+        FloatingPointError,
+        r"fit_scaler: x must have a finite spread, got column 0.*",
+    ),
+    "targets that are no classes": (
+        lambda: accuracy(Y[:, None] + X, np.full((5, 4), 7)),
+        ValueError,
+        r"accuracy: y must have one 1 and else 0 .*",
+    ),
+    "batches of no rows": (lambda: batches(0, 0, 1), ValueError, r"batches: n must be at least 1, got 0"),
+    "batch size below 0": (lambda: batches(0, 5, -1), ValueError, r"batches: size must be at least 1, got -1"),
+    "key below 0": (lambda: batches(-1, 5, 1), ValueError, r"generator: key must be at least 0, got -1"),
+    "fraction of 1": (
+        lambda: split_rows(0, 10, 1.0),
+        ValueError,
+        r"split_rows: fraction must lie in \(0, 1\), got 1.0",
+    ),
+    "fraction that leaves no rows": (
+        lambda: split_rows(0, 10, 0.01),
+        ValueError,
+        r"split_rows: fraction must leave rows of 10 in both parts, got 0.01",
+    ),
+    "too few labels": (
+        lambda: split_rows(0, 10, 0.5, labels=Y),
+        ValueError,
+        r"split_rows: labels must have shape \(10,\).*, got \(5,\)",
+    ),
+    "class too high": (lambda: one_hot(Y, 1), ValueError, r"one_hot: y must be classes from 0 to 0, got 1 at row 1"),
+    "classes with halves": (
+        lambda: one_hot([0.5], 2),
+        TypeError,
+        r"one_hot: y must be integers.*, got float64 array.*",
+    ),
+    "too few class weights": (
+        lambda: class_weight(Y, [1.0]),
+        ValueError,
+        r"class_weight: y must be classes from 0 to 0, got 1 at row 1",
+    ),
+    "class weight below 0": (
+        lambda: class_weight(Y, [1.0, -1.0]),
+        ValueError,
+        r"class_weight: weights must be finite and at least 0, .*",
+    ),
+    "unknown class weight": (
+        lambda: class_weight(Y, bad("even")),
+        ValueError,
+        r"class_weight: weights must be one per class.*, got 'even'",
+    ),
+    "class below 0": (
+        lambda: class_weight([0, -1], "balanced"),
+        ValueError,
+        r"class_weight: y must be classes from 0 on, got -1 at row 1",
+    ),
+    "scaler of nan": (
+        lambda: fit_scaler([[np.nan]]),
+        FloatingPointError,
+        r"fit_scaler: x must be finite, got nan at \[0, 0\].*",
+    ),
+    "scaler of one axis": (
+        lambda: fit_scaler([1.0]),
+        ValueError,
+        r"fit_scaler: x must have shape \(n, k\).*, got \(1,\)",
+    ),
+    "scaler of fewer columns": (
+        lambda: standardize(X, fit_scaler(X[:, :2])),
+        ValueError,
+        r"standardize: x must have the 2 columns .*, got \(5, 4\)",
+    ),
+    "scaler of another kind": (lambda: standardize(X, P), ValueError, r"standardize: scaler must hold 'mean', .*"),
+    "too few targets": (lambda: accuracy(X, Y[:2]), ValueError, r"accuracy: y must have shape \(5,\).*, got \(2,\)"),
+    "no threshold for one column": (
+        lambda: accuracy(X[:, :1], Y[:, None]),
+        ValueError,
+        r"accuracy: threshold must be given .*, got None",
+    ),
+    "targets above 1": (
+        lambda: accuracy(X[:, :1], Y[:, None] * 2, threshold=0),
+        ValueError,
+        r"accuracy: y must be 0 or 1 .*",
+    ),
+    "outputs of nan": (
+        lambda: accuracy(X * np.nan, Y),
+        FloatingPointError,
+        r"accuracy: outputs must be finite, got nan at \[0, 0\].*",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_meets_one_clear_sentence(name: str) -> None:
+    assert_sentence(*BAD[name])

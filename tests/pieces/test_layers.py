@@ -1,0 +1,104 @@
+"""Dense layers and activations as layers: what they refuse, when made and when run."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from nnfunc import activation, dense, elu, forward, init, relu
+from tests.numeric import bad
+from tests.samples import NET, P, X
+from tests.sentences import Cases, assert_sentence
+
+BAD: Cases = {
+    "inputs too narrow": (
+        lambda: forward(NET, P, X[:, :3]),
+        ValueError,
+        r"dense: hidden/x must have shape \(rows, 4\), got \(5, 3\)",
+    ),
+    "inputs of one axis": (
+        lambda: forward(NET, P, X[0]),
+        ValueError,
+        r"dense: hidden/x must have shape \(rows, 4\); .*, got \(4,\)",
+    ),
+    "bias not in params": (
+        lambda: forward(NET, {n: a for n, a in P.items() if n != "hidden/b"}, X),
+        ValueError,
+        r"dense: hidden/b must be in params, got only \['W'\]",
+    ),
+    "no params at all": (lambda: forward(NET, {}, X), ValueError, r"dense: hidden/W must be in params, got only \[\]"),
+    "a name too many": (
+        lambda: forward(NET, {**P, "hidden/c": P["out/b"]}, X),
+        ValueError,
+        r"dense: hidden/c must not be in params.*",
+    ),
+    "weights of another shape": (
+        lambda: forward(NET, {**P, "out/W": P["out/b"]}, X),
+        ValueError,
+        r"dense: out/W must have shape \(3, 2\), got \(2,\)",
+    ),
+    "params for an activation": (
+        lambda: forward(activation(relu), P, X),
+        ValueError,
+        r"activation: hidden/W must not be in params.*",
+    ),
+    "activation with an unknown option": (
+        lambda: dense(1, 1, bad(partial)(relu, slope=1)),
+        TypeError,
+        r"dense: activation must have the options given, got .*",
+    ),
+    "activation that reduces": (
+        lambda: forward(dense(4, 2, (np.sum, np.cos)), init(dense(4, 2), 0), X),
+        ValueError,
+        r"activation: f must return .*",
+    ),
+    "activation that upcasts": (
+        lambda: forward(dense(4, 2, (lambda z: z * np.float64(2), np.cos)), init(dense(4, 2), 0), X),
+        TypeError,
+        r"activation: f must keep the dtype float32, got float64 array.*",
+    ),
+    "activation a list": (
+        lambda: dense(1, 1, bad([1])),
+        TypeError,
+        r"dense: activation must be one of relu, .*, got \[1\]",
+    ),
+    "activation half a pair": (
+        lambda: dense(1, 1, bad((np.sin, {}))),
+        TypeError,
+        r"dense: activation must be one of relu, .*",
+    ),
+    "activation with a positional option": (
+        lambda: dense(1, 1, bad(partial)(elu, 0.5)),
+        TypeError,
+        r"dense: activation must be .*options as keywords.*",
+    ),
+    "no inputs": (lambda: dense(0, 1), ValueError, r"dense: n_in must be at least 1, got 0"),
+    "outputs below 0": (lambda: dense(1, -2), ValueError, r"dense: n_out must be at least 1, got -2"),
+    "inputs no integer": (lambda: dense(bad(1.5), 1), TypeError, r"dense: n_in must be an integer, got 1.5"),
+    "inputs a bool": (lambda: dense(bad(True), 1), TypeError, r"dense: n_in must be an integer, got True"),
+    "activation by name": (
+        lambda: dense(1, 1, bad("relu")),
+        TypeError,
+        r"dense: activation must be one of relu, .*, got 'relu'",
+    ),
+    "activation of NumPy": (
+        lambda: dense(1, 1, np.sin),
+        TypeError,
+        r"dense: activation must be one of .*, got .*sin.*",
+    ),
+    "initialiser a number": (
+        lambda: dense(1, 1, w_init=bad(0.1)),
+        TypeError,
+        r"dense: w_init must be a function \(key, shape, dtype\) .*, got 0.1",
+    ),
+    "initialiser of another shape": (
+        lambda: init(dense(1, 2, w_init=lambda k, s, d: np.zeros(3)), 0),
+        ValueError,
+        r"dense: w_init must return .*\(1, 2\).*",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_meets_one_clear_sentence(name: str) -> None:
+    assert_sentence(*BAD[name])

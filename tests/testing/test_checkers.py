@@ -1,0 +1,127 @@
+"""The checkers: every wrong piece is caught by the right law, right pieces written oddly are not, and messages help."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnfunc import AnyArray, Array, adam, dense, early_stopping, mse, relu
+from nnfunc.testing import (
+    check_activation,
+    check_layer,
+    check_loss,
+    check_monitor,
+    check_optimizer,
+    check_pure,
+    check_schedule,
+)
+from tests.testing.makers import TARGETS, VALUES, X
+from tests.testing.odd_pieces import ODD
+from tests.testing.wrong_pieces import WRONG
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_pieces_are_caught_by_the_right_law(name: str) -> None:
+    check, laws = WRONG[name]
+    with pytest.raises(AssertionError) as caught:
+        check()
+    law = str(caught.value).rpartition("\n  law: ")[2]
+    assert any(law.startswith(expected) for expected in laws.split("|")), str(caught.value)
+    assert re.match(r"check_\w+: .* must .*", str(caught.value))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_right_pieces_pass_however_they_are_written(name: str) -> None:
+    ODD[name]()
+
+
+def test_there_are_enough_of_both() -> None:
+    assert len(WRONG) >= 40
+    assert len(ODD) >= 50
+
+
+def test_a_message_says_what_where_why_and_shows_the_smallest_input() -> None:
+    def averaged(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+        per_example, d_outputs = mse(outputs, targets)
+        return per_example, d_outputs / len(outputs)
+
+    with pytest.raises(AssertionError) as caught:
+        check_loss(averaged, VALUES[:5], TARGETS[:5])
+    assert re.fullmatch(
+        r"check_loss: the gradient of outputs\[\d, \d\] must be .*, the slope of sum\(y\) that differences measure, got .*\n"
+        r"  usual cause: too small by a factor of 5\.0 = the number of rows in the batch: the mean over rows is taken twice\?\n"
+        r"  smallest input found: outputs = \[\[1\.0, 1\.0\], \[1\.0, 1\.0\]\], targets = .*\n"
+        r"  law: gradient",
+        str(caught.value),
+    )
+
+
+def test_report_mode_prints_all_laws_and_raises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    results = check_activation(np.cos, np.sin, report=True)
+    assert [r["law"] for r in results if r["status"] == "fail"] == ["gradient"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["law", "status", "detail"]
+    assert len(lines) == 1 + len(results)
+    assert any(re.match(r"gradient +fail +the gradient of z", line) for line in lines)
+    no_pullback: Any = (lambda key, dtype: {}), lambda params, x, key: x
+    bad_form = check_layer(no_pullback, X, report=True)
+    assert [r["status"] for r in bad_form][:2] == ["fail", "not applicable"]
+
+
+def test_what_cannot_be_measured_is_no_pass() -> None:
+    with pytest.raises(AssertionError, match="must be measurable, got none that is") as caught:
+        check_activation(lambda z: (z + 1e9) - 1e9 + 0 * z, np.ones_like)
+    assert "law: gradient" in str(caught.value)
+
+
+def test_corners_are_counted_and_left_out() -> None:
+    found = {r["law"]: r["detail"] for r in check_activation(relu)}
+    assert found["gradient"] == "16 slopes, 1 on corners left out"
+
+
+def test_checkers_are_pure() -> None:
+    before = X.copy()
+    check_pure(check_layer, dense(3, 2, relu), X)
+    check_pure(check_loss, mse, VALUES, TARGETS)
+    check_pure(check_optimizer, adam())
+    assert np.array_equal(before, X)
+
+
+REFUSED: dict[str, tuple[Callable[..., object], tuple[object, ...], str]] = {
+    "optimiser not built": (
+        check_optimizer,
+        (adam,),
+        "check_optimizer: optimizer must be a pair of functions (init, step), got the function adam",
+    ),
+    "monitor not built": (
+        check_monitor,
+        (early_stopping,),
+        "check_monitor: monitor must be a pair of functions (init, update), got",
+    ),
+    "a number for a function": (check_pure, (3,), "check_pure: f must be a function of the arguments given, got 3"),
+    "a number for a schedule": (
+        check_schedule,
+        (0.1,),
+        "check_schedule: schedule must be a function of a step, got 0.1",
+    ),
+    "too few targets": (
+        check_loss,
+        (mse, VALUES, TARGETS[:2]),
+        "check_loss: targets must have one target for each of the 6 outputs, got",
+    ),
+    "inputs of integers": (
+        check_layer,
+        (dense(3, 2), np.arange(6).reshape(2, 3)),
+        "check_layer: x must be a float32 or float64 array",
+    ),
+    "activation by name": (check_activation, ("relu",), "check_activation: activation must be one of"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_checker_refuses_what_is_no_piece(name: str) -> None:
+    check, arguments, message = REFUSED[name]
+    with pytest.raises((TypeError, ValueError), match=f"^{re.escape(message)}"):
+        check(*arguments)

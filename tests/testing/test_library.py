@@ -1,0 +1,171 @@
+"""Every piece of the library keeps the laws that the checkers try."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+
+import nnfunc
+from nnfunc import (
+    Array,
+    accuracy,
+    activation,
+    adagrad,
+    adam,
+    adamw,
+    batch_norm,
+    binary_cross_entropy,
+    chain,
+    clip_by_global_norm,
+    clip_by_value,
+    constant,
+    constant_schedule,
+    cosine_decay_schedule,
+    cosine_onecycle_schedule,
+    cross_entropy,
+    dense,
+    dropout,
+    early_stopping,
+    elu,
+    exponential_decay,
+    gelu,
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    huber,
+    init,
+    join_schedules,
+    l1,
+    l2,
+    layer_norm,
+    leaky_relu,
+    lecun_normal,
+    linear_schedule,
+    log_softmax,
+    mae,
+    mlp,
+    momentum,
+    mse,
+    normal,
+    piecewise_constant_schedule,
+    polynomial_schedule,
+    reduce_on_plateau,
+    relu,
+    residual,
+    rmsprop,
+    sgd,
+    sigmoid,
+    sigmoid_cross_entropy,
+    silu,
+    softmax,
+    softmax_cross_entropy,
+    softplus,
+    tanh,
+    warmup_cosine_decay_schedule,
+    zeros,
+)
+from nnfunc.testing import (
+    check_activation,
+    check_initializer,
+    check_layer,
+    check_loss,
+    check_metric,
+    check_monitor,
+    check_optimizer,
+    check_penalty,
+    check_schedule,
+    check_transform,
+)
+from tests.testing.makers import CLASSES, LOGITS, PROBABILITIES, TARGETS, VALUES, X
+
+YES: Array = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+SOFT: Array = np.array([[0.5, 0.5], [0.1, 0.9], [1.0, 0.0]])
+NOISY_NET = chain(dense(3, 4), batch_norm(4), activation(relu), dropout(0.5), residual(dense(4, 4, gelu)), dense(4, 2))
+# The check, or checks, of every public piece.
+PIECES: dict[str, list[Callable[[], object]]] = {
+    **{
+        f.__name__: [partial(check_activation, f), partial(check_layer, dense(3, 2, f), X)]
+        for f in (relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, softplus, silu, gelu)
+    },
+    "activation": [lambda: check_layer(activation((np.sin, np.cos)), X)],
+    "dense": [lambda: check_layer(dense(3, 2), X), lambda: check_layer(dense(3, 1), X[:1])],
+    "dropout": [lambda: check_layer(dropout(0.3), X, noise=True), lambda: check_layer(dropout(0), X, noise=False)],
+    "layer_norm": [lambda: check_layer(layer_norm(3), X)],
+    "batch_norm": [
+        lambda: check_layer(batch_norm(3), X),
+        lambda: check_layer(batch_norm(3), X, params=init(batch_norm(3), 0), inference=False),
+    ],
+    "residual": [lambda: check_layer(residual(chain(dense(3, 5, tanh), dense(5, 3))), X)],
+    "chain": [lambda: check_layer(chain(a=dense(3, 4, elu), b=layer_norm(4), c=dense(4, 2)), X), lambda: check_layer(NOISY_NET, X)],
+    "mlp": [lambda: check_layer(mlp([3, 4, 5, 2]), X)],
+    "mse": [lambda: check_loss(mse, VALUES, TARGETS), lambda: check_loss(mse, VALUES[:, 0], TARGETS[:, 0])],
+    "mae": [lambda: check_loss(mae, VALUES, TARGETS), lambda: check_loss(mae, VALUES[:, :1], TARGETS[:, :1])],
+    "huber": [lambda: check_loss(partial(huber, delta=0.5), VALUES, TARGETS)],
+    "softmax_cross_entropy": [
+        lambda: check_loss(softmax_cross_entropy, LOGITS, CLASSES),
+        lambda: check_loss(partial(softmax_cross_entropy, label_smoothing=0.1), LOGITS, CLASSES),
+        lambda: check_loss(softmax_cross_entropy, VALUES[:3], SOFT),
+    ],
+    "cross_entropy": [
+        lambda: check_loss(cross_entropy, PROBABILITIES, np.array([1, 0, 0])),
+        lambda: check_loss(cross_entropy, PROBABILITIES, SOFT),
+    ],
+    "sigmoid_cross_entropy": [lambda: check_loss(partial(sigmoid_cross_entropy, pos_weight=3), VALUES[:3], YES)],
+    "binary_cross_entropy": [lambda: check_loss(binary_cross_entropy, PROBABILITIES, YES)],
+    "l1": [lambda: check_penalty(l1(0.1))],
+    "l2": [lambda: check_penalty(l2(0.1)), lambda: check_penalty(l2(0.1), {"W": np.zeros((2, 2))})],
+    "clip_by_value": [lambda: check_transform(partial(clip_by_value, limit=0.5))],
+    "clip_by_global_norm": [lambda: check_transform(partial(clip_by_global_norm, limit=limit)) for limit in (0.5, 50)],
+    "sgd": [lambda: check_optimizer(sgd(), like=momentum(0))],
+    "momentum": [lambda: check_optimizer(momentum()), lambda: check_optimizer(momentum(nesterov=True))],
+    "rmsprop": [lambda: check_optimizer(rmsprop()), lambda: check_optimizer(rmsprop(0.99, centered=True, beta=0.9))],
+    "adagrad": [lambda: check_optimizer(adagrad())],
+    "adam": [lambda: check_optimizer(adam(), like=adamw(weight_decay=0))],
+    "adamw": [lambda: check_optimizer(adamw())],
+    "constant_schedule": [lambda: check_schedule(constant_schedule(0.5), {0: 0.5, 9: 0.5})],
+    "linear_schedule": [lambda: check_schedule(linear_schedule(1, 0, 4, 2), {2: 1.0, 3: 0.75, 6: 0.0, 7: 0.0})],
+    "polynomial_schedule": [lambda: check_schedule(polynomial_schedule(1, 0.1, 2, 4), {0: 1, 1: 0.60625, 2: 0.325, 4: 0.1})],
+    "exponential_decay": [lambda: check_schedule(exponential_decay(1, 2, 0.5), {0: 1, 2: 0.5, 4: 0.25})],
+    "piecewise_constant_schedule": [lambda: check_schedule(piecewise_constant_schedule(1, {2: 0.1}), {1: 1, 2: 0.1, 3: 0.1})],
+    "cosine_decay_schedule": [lambda: check_schedule(cosine_decay_schedule(1, 4, 0.1), {0: 1, 2: 0.55, 4: 0.1, 5: 0.1})],
+    "join_schedules": [
+        lambda: check_schedule(join_schedules([constant_schedule(1), linear_schedule(2, 1, 2)], [3]), {2: 1, 3: 2, 4: 1.5})
+    ],
+    "warmup_cosine_decay_schedule": [lambda: check_schedule(warmup_cosine_decay_schedule(0, 1, 2, 6), {0: 0, 1: 0.5, 2: 1, 6: 0})],
+    "cosine_onecycle_schedule": [lambda: check_schedule(cosine_onecycle_schedule(10, 1), {0: 0.04, 1: 0.28, 3: 1, 10: 4e-6})],
+    "early_stopping": [lambda: check_monitor(early_stopping(3, 0.1))],
+    "reduce_on_plateau": [lambda: check_monitor(reduce_on_plateau(0.5, 1))],
+    "glorot_uniform": [lambda: check_initializer(glorot_uniform, std=(2 / 70) ** 0.5)],
+    "glorot_normal": [lambda: check_initializer(glorot_normal, std=(2 / 70) ** 0.5)],
+    "he_uniform": [lambda: check_initializer(he_uniform, std=(2 / 40) ** 0.5)],
+    "he_normal": [lambda: check_initializer(he_normal, std=(2 / 40) ** 0.5)],
+    "lecun_normal": [lambda: check_initializer(lecun_normal, std=(1 / 40) ** 0.5)],
+    "normal": [lambda: check_initializer(normal(0.1), std=0.1)],
+    "zeros": [lambda: check_initializer(zeros)],
+    "constant": [lambda: check_initializer(constant(0.1))],
+    "accuracy": [
+        lambda: check_metric(accuracy, LOGITS, CLASSES),
+        lambda: check_metric(partial(accuracy, threshold=0), VALUES[:, :1], (TARGETS[:, :1] > 0) * 1),
+    ],
+}  # fmt: skip
+# Public functions that are no piece to be swapped: what runs the pieces, and plain tools.
+TOOLS = set(
+    """init forward loss grads value_and_grads vjp sgd_step train calibrate freeze fold_in split generator map_params watched
+    batches split_rows fit_scaler standardize one_hot class_weight global_norm check_grads overfit_check diagnose
+    summary activation_stats update_ratio table current_params best_params progress_line
+    save load check_params diff_params sharded_value_and_grads""".split()
+)
+
+
+def test_every_public_piece_is_in_the_table() -> None:
+    public = {name for name in nnfunc.__all__ if name.islower()}
+    assert public == set(PIECES) | TOOLS
+    assert not set(PIECES) & TOOLS
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_the_library_keeps_its_own_laws(name: str) -> None:
+    for check in PIECES[name]:
+        check()

@@ -1,0 +1,251 @@
+"""The state of a run: flat and frozen, saved and loaded, and gone on from to the same bytes."""
+
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnfunc import (
+    Array,
+    DType,
+    Key,
+    Monitor,
+    Optimizer,
+    Params,
+    Pullback,
+    Report,
+    State,
+    accuracy,
+    adagrad,
+    adam,
+    adamw,
+    best_params,
+    chain,
+    current_params,
+    dense,
+    early_stopping,
+    init,
+    linear_schedule,
+    momentum,
+    progress_line,
+    reduce_on_plateau,
+    rmsprop,
+    sgd,
+    train,
+)
+from tests import samples
+from tests.numeric import bad, same_bits
+from tests.samples import CE
+from tests.sentences import Cases, assert_sentence
+from tests.training.runs import BN, NET, XV, YV, P, X, Y, last, run
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_going_on_from_a_state_gives_the_same_bytes(cut: int) -> None:
+    def runs(start: Params | State, epochs: int) -> Iterator[tuple[State, Report]]:
+        return train(
+            BN, CE, start, X, Y, epochs=epochs, lr=linear_schedule(0.05, 0.01, 8), optimizer=momentum(), size=16, key=3,
+            validation=(XV, YV), stopping=early_stopping(50), plateau=reduce_on_plateau(0.5, patience=0),
+        )  # fmt: skip
+
+    whole, _ = last(runs(init(BN, 0), 5))
+    half, _ = last(runs(init(BN, 0), cut))
+    rest, report = last(runs(pickle.loads(pickle.dumps(half)), 5))
+    assert same_bits(dict(whole), dict(rest))
+    assert report["epoch"] == 5
+    assert list(runs(whole, 5)) == []
+
+
+def test_a_state_is_flat_frozen_and_of_arrays() -> None:
+    state, _ = last(train(BN, CE, init(BN, 0), X, Y, epochs=1, lr=0.1, optimizer=adam(), validation=(XV, YV)))
+    assert all(isinstance(a, np.ndarray) and not a.flags.writeable for a in state.values())
+    assert {name.partition("/")[0] for name in state} == {"params", "best", "optimizer", "stopping", "train"}
+    assert "optimizer/m/hidden/W" in state
+    with pytest.raises(TypeError):
+        frozen: Any = state
+        frozen["train/epoch"] = np.asarray(0)
+
+
+def test_params_of_a_state_are_frozen_and_its_own() -> None:
+    state, _ = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1))
+    loaded = {name: a.copy() for name, a in state.items()}
+    for params in (current_params(loaded), best_params(loaded)):
+        kept = {name: a.copy() for name, a in params.items()}
+        for array in loaded.values():
+            array[...] = 0
+        assert same_bits(dict(params), kept)
+        assert not any(a.flags.writeable for a in params.values())
+        with pytest.raises(TypeError):
+            frozen: Any = params
+            frozen["out/b"] = np.zeros(2)
+        loaded = {name: a.copy() for name, a in state.items()}
+
+
+def test_a_state_that_changes_before_the_run_starts_changes_nothing() -> None:
+    state, _ = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1))
+    loaded = {name: a.copy() for name, a in state.items()}
+    runs = train(NET, CE, loaded, X, Y, epochs=2, lr=0.1)
+    loaded["params/out/b"][:] = 9
+    assert same_bits(dict(last(runs)[0]), dict(last(train(NET, CE, P, X, Y, epochs=2, lr=0.1))[0]))
+
+
+OPTIMIZERS: dict[str, Optimizer | None] = {
+    "none given": None,
+    "sgd": sgd(),
+    "momentum": momentum(),
+    "nesterov": momentum(nesterov=True),
+    "rmsprop, centred": rmsprop(centered=True),
+    "adagrad": adagrad(),
+    "adam": adam(),
+    "adamw": adamw(),
+}
+STOPPING: dict[str, Monitor | None] = {"no stopping": None, "stopping": early_stopping(9, 0.01)}
+PLATEAUS: dict[str, Monitor | None] = {"no plateau": None, "plateau": reduce_on_plateau(0.5, patience=0)}
+
+
+@pytest.mark.parametrize("stopping", STOPPING)
+@pytest.mark.parametrize("plateau", PLATEAUS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_saved_and_loaded_it_goes_on_to_the_same_bytes(
+    optimizer: str, plateau: str, stopping: str, tmp_path: Path
+) -> None:
+    def end(start: Params | State, epochs: int) -> State:
+        return last(
+            train(
+                BN, CE, start, X, Y, epochs=epochs, lr=0.05, optimizer=OPTIMIZERS[optimizer],
+                plateau=PLATEAUS[plateau], stopping=STOPPING[stopping],
+            )  # fmt: skip
+        )[0]
+
+    np.savez(tmp_path / "run.npz", allow_pickle=False, **end(init(BN, 0), 2))
+    with np.load(tmp_path / "run.npz") as file:
+        loaded = dict(file)
+    assert same_bits(dict(end(loaded, 4)), dict(end(init(BN, 0), 4)))
+
+
+def test_a_layer_called_train_may_have_a_parameter_called_epoch() -> None:
+    def named_init(key: Key, dtype: DType) -> Params:
+        return {"epoch": np.zeros(4, dtype)}
+
+    def named_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        return x + params["epoch"], lambda dy: ({"epoch": dy.sum(axis=0)}, lambda: dy)
+
+    net = chain(train=(named_init, named_forward), out=dense(4, 2))
+    (half, _), (whole, _) = train(net, CE, init(net, 0), X, Y, epochs=2, lr=0.1)
+    assert list(current_params(half)) == ["train/epoch", "out/W", "out/b"]
+    assert same_bits(dict(last(train(net, CE, half, X, Y, epochs=2, lr=0.1))[0]), dict(whole))
+
+
+def test_a_plateau_is_not_dropped_without_a_word() -> None:
+    state, _ = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1, plateau=reduce_on_plateau()))
+    with pytest.raises(ValueError, match="train: plateau must be given again, as the state was made with one, got None"):
+        train(NET, CE, state, X, Y, epochs=2, lr=0.1)
+
+
+def test_progress_lines_read_well() -> None:
+    _, report = last(train(NET, CE, P, X, Y, epochs=1, lr=0.1, validation=(XV, YV), metrics={"accuracy": accuracy}))
+    pattern = r"epoch   1  loss \d\.\d{4}  validation loss \d\.\d{4}  accuracy \d\.\d{4}  lr 0\.1  \|g\| \S+  [\d,]+ rows/s"
+    assert re.fullmatch(pattern, progress_line(report))
+
+
+def resume(gone: str) -> Iterator[tuple[State, Report]]:
+    """Go on from a state of which what starts so is gone."""
+    return run(params={name: a for name, a in next(run())[0].items() if not name.startswith(gone)}, epochs=2)
+
+
+BAD: Cases = {
+    "key of another run": (
+        lambda: run(params=next(run())[0], key=5),
+        ValueError,
+        r"train: key must be that of the state.*, got 5",
+    ),
+    "optimiser of another run": (
+        lambda: run(params=next(run())[0], optimizer=adam(), epochs=9),
+        ValueError,
+        r"train: optimizer must be the one that the state was made with, got another: its state holds \['t/hid.*, the given one \[\]",
+    ),
+    "net of another run": (
+        lambda: next(run(params=next(run())[0], net=samples.BN, epochs=9)),
+        ValueError,
+        r"(?s)train: params must be those of the network.*hidden/W +extra.*",
+    ),
+    "best of plain params": (
+        lambda: best_params(samples.P),
+        ValueError,
+        r"best_params: state must be one that train yields, got a mapping of .*",
+    ),
+    "current of None": (
+        lambda: current_params(bad(None)),
+        TypeError,
+        r"current_params: state must be one that train yields, got None",
+    ),
+    "state without its step": (
+        lambda: resume("train/step"),
+        ValueError,
+        r"train: state must be one that train yields, which holds train/step, got a mapping .*",
+    ),
+    "state without its key": (
+        lambda: resume("train/key"),
+        ValueError,
+        r"train: state must be one that train yields, which holds train/key, got a mapping .*",
+    ),
+    "state without its epoch": (
+        lambda: resume("train/epoch"),
+        ValueError,
+        r"train: state must be one .*, which holds train/epoch, got a mapping .*",
+    ),
+    "state without its stopping": (
+        lambda: resume("stopping/"),
+        ValueError,
+        r"train: state must be one .*, which holds stopping/..., got a mapping .*",
+    ),
+    "stopping of another kind": (
+        lambda: resume("stopping/stop"),
+        ValueError,
+        r"train: stopping must be the one that the state was made with, got another: its state holds .*'stop'\], the given .*'improved'\]",
+    ),
+    "plateau of another run": (
+        lambda: run(params=next(run())[0], plateau=reduce_on_plateau()),
+        ValueError,
+        r"train: plateau must be the one .* one \[\]",
+    ),
+    "params a list": (
+        lambda: run(params={**next(run())[0], "params/out/b": [0, 0]}),
+        TypeError,
+        r"train: state\['params/out/b'\] must be an array, got .*",
+    ),
+    "step an array": (
+        lambda: run(params={**next(run())[0], "train/step": samples.X}),
+        TypeError,
+        r"train: state\['train/step'\] must be a count, got float32 .*",
+    ),
+    "step below 0": (
+        lambda: run(params={**next(run())[0], "train/step": np.asarray(-1)}),
+        ValueError,
+        r"train: state\['train/step'\] must be at least 0, got -1",
+    ),
+    "best of half a state": (
+        lambda: best_params({"train/epoch": samples.X}),
+        ValueError,
+        r"best_params: state must be one that train yields, which holds train/step, .*",
+    ),
+    "report empty": (
+        lambda: progress_line(bad({})),
+        ValueError,
+        r"progress_line: report must hold epoch, .*, as one that train yields, got \[\]",
+    ),
+    "report None": (
+        lambda: progress_line(bad(None)),
+        TypeError,
+        r"progress_line: report must be one that train yields, got None",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_meets_one_clear_sentence(name: str) -> None:
+    assert_sentence(*BAD[name])
