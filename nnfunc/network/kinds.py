@@ -23,48 +23,49 @@ Facts = TypedDict(
     "Facts",
     {
         "word": str, "kind": str, "shapes": Mapping[str, tuple[int, ...]], "columns": tuple[int, int] | None,
-        "operations": int, "rule": Rule | None, "needs_key": bool, "statistics": tuple[str, ...],
+        "operations": int, "rule": Rule | None, "statistics": tuple[str, ...],
     },
 )
-"""A layer in a word, and with what was chosen in it; names and shapes of its params; columns in and out, none if it keeps those it is given; operations
-per value that it puts out, in inference (each addition, multiplication, division, root or function is one); the
-activation in it; whether it must have a key in training; which of its params are statistics that no gradient moves."""
+"""A layer in a word, and with what was chosen in it; names and shapes of its params; columns in and out, none if it
+keeps those it is given; operations per value that it puts out, in inference (each addition, multiplication, division,
+root or function is one); the activation in it; which of its params are statistics that no gradient moves."""
 
 
 def _facts(
-    word: str, kind: str = "", *, shapes: Mapping[str, tuple[int, ...]] | None = None,
-    columns: tuple[int, int] | None = None, operations: int = 0, rule: Rule | None = None, needs_key: bool = False,
-    statistics: tuple[str, ...] = (),
+    word: str, kind: str = "", operations: int = 0, *, shapes: Mapping[str, tuple[int, ...]] | None = None,
+    columns: tuple[int, int] | None = None, rule: Rule | None = None, statistics: tuple[str, ...] = (),
 ) -> Facts:
     """Put facts together; what is not said is what most layers have."""
     return {
         "word": word, "kind": kind or word, "shapes": shapes or {}, "columns": columns, "operations": operations,
-        "rule": rule, "needs_key": needs_key, "statistics": statistics,
+        "rule": rule, "statistics": statistics,
     }
 
 
 def _dense_facts(n_in: int, n_out: int, rule: Rule | None) -> Facts:
     """Return the facts of a dense layer."""
-    shapes = {"W": (n_in, n_out), "b": (n_out,)}
-    operations = 2 * n_in + (rule is not None)
+    shapes, columns, operations = {"W": (n_in, n_out), "b": (n_out,)}, (n_in, n_out), 2 * n_in + (rule is not None)
     kind = f"dense {rule_name(rule)}" if rule else "dense"
-    return _facts("dense", kind, shapes=shapes, columns=(n_in, n_out), operations=operations, rule=rule)
+    return _facts("dense", kind, operations, shapes=shapes, columns=columns, rule=rule)
 
 
 # By the function that a layer's forward is a partial of; each row takes what was fixed when the layer was made.
 _OWN: dict[object, Callable[..., Facts]] = {
     dense_forward: _dense_facts,
-    activation_forward: lambda rule: _facts("activation", rule_name(rule), operations=1, rule=rule),
+    activation_forward: lambda rule: _facts("activation", rule_name(rule), 1, rule=rule),
     identity_forward: lambda: _facts("identity"),
-    dropout_forward: lambda rate: _facts("dropout", f"dropout {rate}", needs_key=rate > 0),
-    layer_norm_forward: lambda n, eps: _facts("layer norm", shapes=fields(n), columns=(n, n), operations=8),
+    dropout_forward: lambda rate: _facts("dropout", f"dropout {rate}"),
+    layer_norm_forward: lambda n, eps: _facts("layer norm", "", 8, shapes=fields(n), columns=(n, n)),
     batch_norm_forward: lambda n, eps: _facts(
-        "batch norm", shapes=fields(n, STATISTICS), columns=(n, n), operations=4, needs_key=True, statistics=STATISTICS
+        "batch norm", "", 4, shapes=fields(n, STATISTICS), columns=(n, n), statistics=STATISTICS
     ),
-    residual_forward: lambda forward: _facts("residual", operations=1),
+    residual_forward: lambda forward: _facts("residual", "", 1),
 }
-# Those whose facts must be looked at to know whether they need a key: looked up before every training pass.
-_MAY_NEED_KEY = frozenset({dropout_forward, batch_norm_forward})
+# Layers that compute something else in training have a row here too: whether they do, with what was fixed.
+_NEEDS_KEY: dict[object, Callable[..., bool]] = {
+    dropout_forward: lambda rate: bool(rate > 0),
+    batch_norm_forward: lambda n, eps: True,
+}
 
 
 def facts(layer: Layer) -> Facts | None:
@@ -239,23 +240,25 @@ def check_needs_no_key(function: str, net: Layer) -> None:
         ValueError: grads: key must be given, as layer noise is dropout
         (for the gradients of inference, use vjp), got None
     """
-    if not _may_need_key(_unwrapped(net[1])):
-        return
-    for path, layer in walk(net):
-        own = facts(layer)
-        if own is not None and own["needs_key"]:
-            which = f"layer {path}" if path else "the network"
-            constraint = f"be given, as {which} is {own['word']} (for the gradients of inference, use vjp)"
-            raise ValueError(problem(function, "key", constraint, None))
+    if _needs_key(_unwrapped(net[1])):
+        for path, layer in walk(net):
+            own = facts(layer)
+            if own is not None and made_by(layer) is not residual_forward and _needs_key(_unwrapped(layer[1])):
+                which = f"layer {path}" if path else "the network"
+                constraint = f"be given, as {which} is {own['word']} (for the gradients of inference, use vjp)"
+                raise ValueError(problem(function, "key", constraint, None))
 
 
-def _may_need_key(forward: ForwardFn) -> bool:
-    """Say whether there is a layer of a kind that may need a key."""
+def _needs_key(forward: ForwardFn) -> bool:
+    """Say whether there is a layer inside that computes something else in training."""
     if not isinstance(forward, partial):
         return False
     if forward.func is chain_forward:
         for inner in forward.args[1]:
-            if inner.func is not dense_forward and _may_need_key(_unwrapped(inner)):
+            if inner.func is not dense_forward and _needs_key(_unwrapped(inner)):
                 return True
         return False
-    return forward.func in _MAY_NEED_KEY or (forward.func is residual_forward and _may_need_key(_unwrapped(forward.args[0])))
+    if forward.func is residual_forward:
+        return _needs_key(_unwrapped(forward.args[0]))
+    needs = looked_up(_NEEDS_KEY, forward)
+    return needs is not None and needs(*forward.args)

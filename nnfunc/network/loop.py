@@ -39,7 +39,7 @@ def chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) 
         (True, ['a/W', 'a/b', 'b/W', 'b/b'])
     """
     params: dict[str, Array] = {}
-    for name, init, own_key in zip(names, inits, _layer_keys(key, len(names)), strict=True):
+    for name, init, own_key in zip(names, inits, _layer_keys(key_path("split", key), len(names)), strict=True):
         try:
             own = init(own_key, dtype)
             if not hasattr(own, "items"):
@@ -66,7 +66,8 @@ def chain_forward(
         array([[4.]])
     """
     fields = _layer_fields(names, tuple(params))
-    keys = (None,) * len(names) if key is None else _layer_keys(key, len(names))
+    n = len(names)
+    keys = (None,) * n if key is None else _layer_keys(key if isinstance(key, tuple) else (key,), n)
     backs: list[Pullback | DensePass] = []
     y = x
     for i, forward in enumerate(forwards):
@@ -85,7 +86,7 @@ def chain_forward(
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
         grads: dict[str, Array] = {}
-        for i in range(len(names) - 1, -1, -1):
+        for i in range(n - 1, -1, -1):
             own, back = fields[i], backs[i]
             try:
                 if isinstance(back, tuple):
@@ -164,10 +165,9 @@ def watched_forward(
     return y, pull
 
 
-def _layer_keys(key: Key, n: int) -> tuple[Key, ...]:
+def _layer_keys(path: tuple[int, ...], n: int) -> tuple[Key, ...]:
     """Deal a key out to the n layers of a chain; a single layer gets it whole."""
-    path = key_path("split", key)
-    return (path,) if n == 1 else tuple((*path, i) for i in range(n))
+    return (path,) if n == 1 else tuple([(*path, i) for i in range(n)])
 
 
 @lru_cache(maxsize=1024)

@@ -368,7 +368,8 @@ def _custom_back(df: ElementwiseFn, dy: Array, z: Array, y: Array) -> Array:
 def _guarded(name: str, f: ElementwiseFn, z: Array) -> Array:
     """Return f(z) in an array of its own; `f` cannot change z, and must keep its shape and dtype."""
     value = f(locked(z))
-    fits = isinstance(value, np.ndarray) and value.shape == z.shape
-    require(fits, "activation", name, f"return an array of shape {z.shape}", value)
-    require(value.dtype == z.dtype, "activation", name, f"keep the dtype {z.dtype}", value, TypeError)
+    if not isinstance(value, np.ndarray) or value.shape != z.shape:
+        raise ValueError(problem("activation", name, f"return an array of shape {z.shape}", describe(value)))
+    if value.dtype != z.dtype:
+        raise TypeError(problem("activation", name, f"keep the dtype {z.dtype}", value))
     return owned(value)
