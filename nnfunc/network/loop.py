@@ -19,8 +19,10 @@ from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, 
 
 Names: TypeAlias = tuple[str, ...]
 
-Fields: TypeAlias = tuple[tuple[str, str], ...]
-"""The short and the full name of each parameter of one layer."""
+Fields: TypeAlias = tuple[Names, Names]
+"""The names of one layer's params, short and full."""
+
+_DENSE: Names = ("W", "b")
 
 DensePass: TypeAlias = tuple[Rule | None, Array, Array, Array, Array]
 """What a dense layer leaves for its way back: its activation, W, x, z and y."""
@@ -71,15 +73,16 @@ def chain_forward(
     backs: list[Pullback | DensePass] = []
     y = x
     for i, forward in enumerate(forwards):
-        own = fields[i]
+        short, full = fields[i]
         try:
-            if forward.func is dense_forward and len(own) == 2 and own[0][0] == "W" and own[1][0] == "b":
+            if forward.func is dense_forward and short == _DENSE:
                 n_in, n_out, rule = forward.args
-                x, W = y, params[own[0][1]]
-                z, y = dense_outputs(n_in, n_out, rule, W, params[own[1][1]], x)
+                x, W = y, params[full[0]]
+                z, y = dense_outputs(n_in, n_out, rule, W, params[full[1]], x)
                 backs.append((rule, W, x, z, y))
             else:
-                y, back = forward({short: params[full] for short, full in own}, y, keys[i])
+                own = {name: params[path] for name, path in zip(short, full, strict=True)}
+                y, back = forward(own, y, keys[i])
                 backs.append(back)
         except Exception as error:
             reraise(error, names[i])
@@ -87,18 +90,16 @@ def chain_forward(
     def pull(dy: Array) -> tuple[Params, InputGradient]:
         grads: dict[str, Array] = {}
         for i in range(n - 1, -1, -1):
-            own, back = fields[i], backs[i]
+            (short, full), back = fields[i], backs[i]
             try:
                 if isinstance(back, tuple):
                     rule, W, x, z, y = back
                     dz = dy if rule is None else rule[1](dy, z, y)
-                    grads[own[0][1]], grads[own[1][1]] = product(x.T, dz), column_sums(dz)
+                    grads[full[0]], grads[full[1]] = product(x.T, dz), column_sums(dz)
                     dx: InputGradient = partial(product, dz, W.T)
                 else:
                     found, dx = back(dy)
-                    for short, full in own:
-                        if short in found:
-                            grads[full] = found[short]
+                    grads |= {path: found[name] for name, path in zip(short, full, strict=True) if name in found}
                 if i:  # nobody may ask for the first layer's
                     dy = dx()
             except Exception as error:
@@ -176,16 +177,17 @@ def _layer_fields(names: Names, params: Names) -> tuple[Fields, ...]:
 
     Example:
         >>> _layer_fields(("a", "b/0"), ("a/W", "b/0/W"))
-        ((('W', 'a/W'),), (('W', 'b/0/W'),))
+        ((('W',), ('a/W',)), (('W',), ('b/0/W',)))
     """
-    fields: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
+    fields: dict[str, tuple[list[str], list[str]]] = {name: ([], []) for name in names}
     for full in params:
         cuts = [i for i, letter in enumerate(full) if letter == "/"]
         cut = next((cut for cut in cuts if full[:cut] in fields), None)
         if cut is None:
             raise ValueError(problem("chain", full, "belong to one of its layers", ", ".join(names)))
-        fields[full[:cut]].append((full[cut + 1 :], full))
-    return tuple(map(tuple, fields.values()))
+        fields[full[:cut]][0].append(full[cut + 1 :])
+        fields[full[:cut]][1].append(full)
+    return tuple((tuple(short), tuple(full)) for short, full in fields.values())
 
 
 def reraise(error: Exception, name: str) -> NoReturn:
