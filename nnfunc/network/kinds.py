@@ -63,8 +63,7 @@ _OWN: dict[object, Callable[..., Facts]] = {
 }
 # Layers that compute something else in training have a row here too: whether they do, with what was fixed.
 _NEEDS_KEY: dict[object, Callable[..., bool]] = {
-    dropout_forward: lambda rate: bool(rate > 0),
-    batch_norm_forward: lambda n, eps: True,
+    dropout_forward: lambda rate: bool(rate > 0), batch_norm_forward: lambda n, eps: True,
 }
 
 
