@@ -22,7 +22,7 @@ from nnfunc.values.keys import fold_in, generator
 from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import Array, Key, Layer, LossFn, Params, Penalty, Rows
 
-RIGHT_BELOW = 1e-7
+_RIGHT_BELOW = 1e-7
 WRONG_ABOVE = 1e-4
 
 Comparison = TypedDict(
@@ -130,7 +130,7 @@ def _report(comparisons: list[Comparison]) -> GradCheck:
     verdict: Literal["right", "doubtful", "wrong"] = "doubtful"
     if worst["gap"] > WRONG_ABOVE and not worst["kink"]:
         verdict = "wrong"
-    elif error < RIGHT_BELOW and any(map(_measured, smooth)):
+    elif error < _RIGHT_BELOW and any(map(_measured, smooth)):
         verdict = "right"
     return {
         "verdict": verdict,
@@ -175,7 +175,7 @@ def compare_slope(
     # An element is judged against the larger ones of its own parameter, so that
     # a slope which is nearly 0 need not match to seven digits.
     size = math.sqrt(sum(gradient[each].size for each in direction))
-    floor = 1e-2 * length({each: gradient[each] for each in direction}) / size
+    floor = 1e-2 * _length({each: gradient[each] for each in direction}) / size
     span = max(float(np.max(np.abs(theta[each]), initial=0)) for each in direction)
     numeric, gap, apart, noise = math.nan, math.inf, False, 0.0
     for h in (step, step / 10, step / 100):
@@ -188,7 +188,7 @@ def compare_slope(
         gap = max(0.0, abs(analytic - numeric) - noise) / scale if scale else 0.0
         # On a smooth stretch the two slopes differ by h times the curvature, far less than this.
         apart = abs(right - left) - 2 * noise > 1e-3 * scale
-        if gap < RIGHT_BELOW or not apart:
+        if gap < _RIGHT_BELOW or not apart:
             break
     if gap > WRONG_ABOVE and not apart:
         # A slope that changes with the step as much as it differs is no measurement: a jump, or rounding.
@@ -200,7 +200,7 @@ def compare_slope(
         apart = spread > max(0.2 * abs(analytic - numeric), 8 * noise)
     return {
         "name": name, "index": index, "analytic": analytic, "numeric": numeric, "noise": noise, "gap": gap,
-        "kink": gap >= RIGHT_BELOW and apart,
+        "kink": gap >= _RIGHT_BELOW and apart,
     }
 
 
@@ -243,22 +243,17 @@ def random_direction(theta: Params, key: Key) -> dict[str, Array]:
     """Return a random direction of length 1 over all arrays together.
 
     Example:
-        >>> round(length(random_direction({"W": np.zeros((3, 2)), "b": np.zeros(2)}, 0)), 12)
+        >>> round(_length(random_direction({"W": np.zeros((3, 2)), "b": np.zeros(2)}, 0)), 12)
         1.0
     """
     draw = generator(key)
     along: dict[str, Array] = {name: draw.standard_normal(array.shape) for name, array in theta.items()}
-    whole = length(along)
+    whole = _length(along)
     return {name: np.asarray(array / whole) for name, array in along.items()}
 
 
-def length(arrays: Params) -> float:
-    """Return the Euclidean length of all arrays together.
-
-    Example:
-        >>> length({"a": np.array([3.0]), "b": np.array([4.0])})
-        5.0
-    """
+def _length(arrays: Params) -> float:
+    """Return the Euclidean length of all arrays together."""
     return math.sqrt(sum(float(np.sum(a * a)) for a in arrays.values()))
 
 

@@ -80,11 +80,11 @@ def shares_of(weights: Array) -> Array:
     return scaled
 
 
-def mean_of(per_example: Array, d_outputs: Array, weights: Array | None) -> tuple[float, Array]:
+def _mean_of(per_example: Array, d_outputs: Array, weights: Array | None) -> tuple[float, Array]:
     """Return the mean loss of a batch, added in float64, and its gradient with respect to the outputs.
 
     Example:
-        >>> mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))
+        >>> _mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))
         (1.5, array([[0.75],
                [1.  ]]))
     """
@@ -120,9 +120,9 @@ def loss_pass(
     rows, targets, weights = counted_rows(function, inputs, y, weight)
     try:
         outputs, pullback = run(function, net[1], held, rows, key)
-        value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights)
+        value, dy = _mean_of(*losses_of(function, loss_fn, outputs, targets), weights)
         if not math.isfinite(value):
-            raise FloatingPointError(explain(function, net, loss_fn, held, rows, targets, key))
+            raise FloatingPointError(_explain(function, net, loss_fn, held, rows, targets, key))
     except (ValueError, FloatingPointError) as error:
         if len(rows) == len(inputs):
             raise
@@ -158,13 +158,13 @@ def value_and_grads_pass(
     return value + penalty_value, in_order(both, held)
 
 
-def explain(function: str, net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, key: Key | None) -> str:
+def _explain(function: str, net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, key: Key | None) -> str:
     """Run a pass again under the tap, and say which was the first thing that is not finite.
 
     Example:
         >>> from nnfunc import dense, mse
         >>> x = np.array([[1.0, np.nan]])
-        >>> explain("loss", dense(2, 1), mse, {"W": np.ones((2, 1)), "b": np.zeros(1)}, x, x[:, :1], None)
+        >>> _explain("loss", dense(2, 1), mse, {"W": np.ones((2, 1)), "b": np.zeros(1)}, x, x[:, :1], None)
         'loss: x must be finite, got nan at [0, 1] (1 of 2 values)'
     """
     for name, array in {"x": x, "y": y, **params}.items():

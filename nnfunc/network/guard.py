@@ -39,7 +39,7 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
         TypeError: chain: layer 0 must be a pair of functions (init, forward), got the function relu
     """
     check_pair(function, argument, layer)
-    if is_from_here(layer[0], "init", "no_params") and is_from_here(layer[1], "forward"):
+    if _is_from_here(layer[0], "init", "no_params") and _is_from_here(layer[1], "forward"):
         return  # there is nothing to find out, and finding out takes time
     parts: tuple[tuple[Callable[..., object], int], ...] = ((layer[0], 2), (layer[1], 3))
     fits = not any(arguments_of(part, count) for part, count in parts)
@@ -47,14 +47,8 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
     require(fits, function, argument, constraint, "functions of other arguments", TypeError)
 
 
-def is_from_here(f: object, *endings: str) -> bool:
-    """Say whether a function is the library's own, and, if endings are given, whether its name has one of them.
-
-    Example:
-        >>> from nnfunc import mse
-        >>> is_from_here(mse), is_from_here(mse, "init"), is_from_here(print)
-        (True, False, False)
-    """
+def _is_from_here(f: object, *endings: str) -> bool:
+    """Say whether a function is the library's own, and, if endings are given, whether its name has one of them."""
     base = base_function(f)
     own = str(getattr(base, "__module__", "")).startswith("nnfunc.")
     return own and str(getattr(base, "__name__", "")).endswith(endings or "")
@@ -84,7 +78,7 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
         grads, dx = back
         if not callable(dx):
             raise TypeError(problem("pullback", "dx", "be a function that computes it", dx))
-        return fitted("pullback", "grads", held, grads), partial(_guarded_dx, dx, x)
+        return _fitted("pullback", "grads", held, grads), partial(_guarded_dx, dx, x)
 
     return locked(y), pull
 
@@ -114,13 +108,8 @@ def _guarded_dx(input_gradient: InputGradient, x: Array) -> Array:
     return dx
 
 
-def fitted(function: str, argument: str, params: Params, grads: Params) -> dict[str, Array]:
-    """Return a user's gradients copied, in the order of the params; each must fit the one of its name.
-
-    Example:
-        >>> list(fitted("grads", "grads", {"W": np.ones(2), "b": np.ones(1)}, {"b": np.zeros(1)}))
-        ['b']
-    """
+def _fitted(function: str, argument: str, params: Params, grads: Params) -> dict[str, Array]:
+    """Return a user's gradients copied, in the order of the params; each must fit the one of its name."""
     fitting: dict[str, Array] = {}
     for name, array in params.items():
         gradient = grads.get(name)
@@ -202,7 +191,7 @@ def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool 
         is_pair = type(result) is tuple and len(result) == 2
         if not (is_pair and isinstance(result[0], SupportsFloat) and hasattr(result[1], "items")):
             raise TypeError(problem(function, "penalty", "return a pair (value, grads by name)", describe(result)))
-        value, grads = float(result[0]), fitted(function, "the penalty's grads", params, result[1])
+        value, grads = float(result[0]), _fitted(function, "the penalty's grads", params, result[1])
     if finite and not math.isfinite(value):
         raise FloatingPointError(problem(function, "penalty", "be finite", value))
     return value, grads

@@ -5,14 +5,14 @@ from functools import partial
 import numpy as np
 
 from nnfunc.pieces.activations import as_pair, log_softmax, softmax
-from nnfunc.values.arrays import locked
-from nnfunc.values.checks import base_function, problem
 from nnfunc.pieces.layers import activation
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.layers import check_layer
 from nnfunc.testing.purity import purity_laws
 from nnfunc.testing.samples import close, dtype_law, first_difference, layout_law, reordered, stable_law
+from nnfunc.values.arrays import locked
+from nnfunc.values.checks import base_function, problem
 from nnfunc.values.types import Activation, Array, DType, ElementwiseFn
 
 # Values on and around the usual corners (0, +-1), and in the tails.

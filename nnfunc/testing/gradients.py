@@ -12,11 +12,11 @@ from typing import TypeAlias, TypedDict
 
 import numpy as np
 
-from nnfunc.values.keys import fold_in, generator
 from nnfunc.inspection.gradcheck import (
     WRONG_ABOVE, Compare, Comparison, compare_slope, elements, find_culprit, random_direction,
 )
 from nnfunc.testing.laws import Verdict, breach
+from nnfunc.values.keys import fold_in, generator
 from nnfunc.values.types import Array, Params
 
 Forward: TypeAlias = Callable[[Params], Array]

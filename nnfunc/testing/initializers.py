@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from nnfunc.values.checks import FLOAT32, FLOAT64, check_callable
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import check_finite, looks_drawn
+from nnfunc.values.checks import FLOAT32, FLOAT64, check_callable
 from nnfunc.values.types import Initializer, Key
 
 

@@ -8,8 +8,8 @@ from typing import Literal, NoReturn, TypeAlias, TypedDict
 
 import numpy as np
 
-from nnfunc.values.checks import describe
 from nnfunc.inspection.tables import table
+from nnfunc.values.checks import describe
 
 Status: TypeAlias = Literal["pass", "fail", "undecided", "not applicable"]
 Verdict: TypeAlias = tuple[Status, str]

@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.calibration import calibrate
-from nnfunc.values.arrays import as_inputs, locked
-from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair, problem
-from nnfunc.values.params import checked_params
 from nnfunc.network.guard import check_layer as check_arguments
+from nnfunc.network.kinds import statistics
 from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
     close, dtype_law, first_difference, in_dtype, layout_law, looks_drawn, own_rows, reordered, shifted, stable_law,
 )
+from nnfunc.values.arrays import as_inputs, locked
+from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair, problem
+from nnfunc.values.params import checked_params
 from nnfunc.values.types import Array, DType, Key, Layer, Params, Pullback
-from nnfunc.network.kinds import statistics
 
 _ROWS = 32
 _TRAINING: Key = (3, 1)

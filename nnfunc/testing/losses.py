@@ -6,16 +6,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.values.arrays import as_inputs, as_targets, locked
-from nnfunc.values.checks import FLOAT64, check_callable, problem
-from nnfunc.values.keys import generator
+from nnfunc.network.verbs import loss
 from nnfunc.pieces.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
 from nnfunc.testing.samples import (LAYOUT_CAUSE, close, dtype_law, first_difference, layout_law, reordered, stable_law)
+from nnfunc.values.arrays import as_inputs, as_targets, locked
+from nnfunc.values.checks import FLOAT64, check_callable, problem
+from nnfunc.values.keys import generator
 from nnfunc.values.types import AnyArray, Array, DType, LossFn, Metric, Params
-from nnfunc.network.verbs import loss
 
 _ROWS = 32
 _NAMES = ("per_example", "d_outputs")

@@ -7,15 +7,15 @@ from functools import partial
 
 import numpy as np
 
-from nnfunc.values.arrays import locked
-from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair
-from nnfunc.values.keys import generator
-from nnfunc.values.params import freeze
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
     backwards, check_finite, check_same_in_float32, close, first_difference, in_dtype, zeroed,
 )
+from nnfunc.values.arrays import locked
+from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair
+from nnfunc.values.keys import generator
+from nnfunc.values.params import freeze
 from nnfunc.values.types import AnyArray, Optimizer, Params, State
 
 # Two layers whose parameters have the same short names and the same shapes.

@@ -7,12 +7,12 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.values.checks import FLOAT64, check_callable
-from nnfunc.values.params import checked_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
 from nnfunc.testing.purity import purity_laws
 from nnfunc.testing.samples import backwards, check_finite, close, dtype_law, first_difference, in_dtype, zeroed
+from nnfunc.values.checks import FLOAT64, check_callable
+from nnfunc.values.params import checked_params
 from nnfunc.values.types import Array, DType, GradTransform, Params, Penalty
 
 _NETWORK: Params = {

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from nnfunc.values.checks import check_callable
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
+from nnfunc.values.checks import check_callable
 from nnfunc.values.types import AnyArray
 
 Bits: TypeAlias = tuple[object, ...]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.testing.laws import Verdict, breach
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import FLOAT32, FLOAT64
 from nnfunc.values.keys import generator
-from nnfunc.testing.laws import Verdict, breach
 from nnfunc.values.types import AnyArray, Array, DType, Params
 
 LAYOUT_CAUSE = "ravel, reshape or a flat index in another order"

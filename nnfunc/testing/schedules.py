@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from nnfunc.values.checks import as_number, as_size, check_callable, check_pair
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, stumbled
 from nnfunc.testing.purity import purity_laws
+from nnfunc.values.checks import as_number, as_size, check_callable, check_pair
 from nnfunc.values.types import Monitor, Schedule, State
 
 

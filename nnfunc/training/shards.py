@@ -89,7 +89,7 @@ def sharded_value_and_grads(
     masses = [float(np.add.reduce(shares[part])) for part in plan]
     keys = [None] * count if key is None else split(key, count)
     numbers = np.arange(n) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
-    job = partial(shard, net, loss_fn, held)
+    job = partial(_shard, net, loss_fn, held)
     parts = (
         [rows[part] for part in plan],
         [targets[part] for part in plan],
@@ -107,19 +107,13 @@ def sharded_value_and_grads(
     return _added(done, masses, held, penalty)
 
 
-def shard(
+def _shard(
     net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, weight: AnyArray | None, key: Key | None,
     first: int,
 ) -> Part:
     """Return the weighted mean loss and gradients of one shard, in whatever process this is.
 
     `first` is the number of its first row in the data that were given, for messages.
-
-    Example:
-        >>> from nnfunc import dense, mse
-        >>> params = {"W": np.array([[2.0]]), "b": np.zeros(1)}
-        >>> shard(dense(1, 1), mse, params, np.ones((1, 1)), np.ones((1, 1)), None, None, 0)[0]
-        1.0
     """
     try:
         return value_and_grads_pass(_NAME, net, loss_fn, params, x, y, weight, None, key)

@@ -13,7 +13,7 @@ import numpy as np
 from nnfunc.values.arrays import lasting
 from nnfunc.values.checks import as_size, describe, problem, require
 from nnfunc.values.keys import key_path
-from nnfunc.values.params import sealed
+from nnfunc.values.params import mapped
 from nnfunc.values.types import AnyArray, Array, Key, Params, State
 
 Report = TypedDict(
@@ -43,7 +43,7 @@ def current_params(state: State) -> Params:
         >>> dict(current_params(state))
         {'W': array([[1.5]]), 'b': array([0.5])}
     """
-    check_run_state("current_params", state)
+    _check_run_state("current_params", state)
     return _frozen(section(state, "params"))
 
 
@@ -70,7 +70,7 @@ def best_params(state: State) -> Params:
         >>> dict(best_params(state))
         {'W': array([[3.]]), 'b': array([2.])}
     """
-    check_run_state("best_params", state)
+    _check_run_state("best_params", state)
     return _frozen(section(state, "best") or section(state, "params"))
 
 
@@ -98,28 +98,17 @@ def progress_line(report: Report) -> str:
     return "  ".join(parts)
 
 
-def is_run_state(state: Mapping[str, AnyArray]) -> bool:
+def _is_run_state(state: Mapping[str, AnyArray]) -> bool:
     """Say whether a mapping is a training state, and not params.
 
     One name of a state's own is not enough: a layer called ``train`` may have a
     parameter called ``epoch``.
-
-    Example:
-        >>> is_run_state({"W": np.zeros(1)}), is_run_state({"train/epoch": np.zeros(1)})
-        (False, False)
     """
     return hasattr(state, "keys") and not _missing(state)
 
 
-def check_run_state(function: str, state: State) -> None:
-    """Raise unless `state` is a training state.
-
-    Example:
-        >>> check_run_state("best_params", {"W": np.zeros(1)})
-        Traceback (most recent call last):
-        ...
-        ValueError: best_params: state must be one that train yields, got a mapping of ['W']
-    """
+def _check_run_state(function: str, state: State) -> None:
+    """Raise unless `state` is a training state."""
     require(hasattr(state, "keys"), function, "state", "be one that train yields", kind=TypeError, value=state)
     missing = _missing(state)
     if missing:
@@ -154,9 +143,9 @@ def resumed(function: str, params: Params | State) -> State | None:
         return None
     held = {name: params[name] for name in _OWN if name in params}
     counted = any(isinstance(array, np.ndarray) and array.dtype.kind in "iu" for array in held.values())
-    if not counted and not is_run_state(params):
+    if not counted and not _is_run_state(params):
         return None
-    check_run_state(function, params)
+    _check_run_state(function, params)
     return _frozen(dict(params))
 
 
@@ -168,7 +157,7 @@ def _missing(state: State) -> list[str]:
 
 def _frozen(arrays: dict[str, AnyArray]) -> State:
     """Return arrays as a state that can never change."""
-    return sealed({name: lasting(array) for name, array in arrays.items()})
+    return mapped(lasting, arrays)
 
 
 def section(state: State, name: str) -> dict[str, Array]:
