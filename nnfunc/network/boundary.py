@@ -80,8 +80,8 @@ def shares_of(weights: Array) -> Array:
     return scaled
 
 
-def _mean_of(per_example: Array, d_outputs: Array, weights: Array | None) -> tuple[float, Array]:
-    """Return the mean loss of a batch, added in float64, and its gradient with respect to the outputs.
+def _mean_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[float, Array]:
+    """Return the mean loss of a batch, added in float64, and its gradient at the outputs, in the memory of `dy`.
 
     Example:
         >>> _mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))
@@ -89,14 +89,13 @@ def _mean_of(per_example: Array, d_outputs: Array, weights: Array | None) -> tup
                [1.  ]]))
     """
     n = len(per_example)
-    dy: Array
     if weights is not None:
         shares = shares_of(weights)
-        dy = d_outputs * shares.astype(d_outputs.dtype).reshape(-1, *[1] * (d_outputs.ndim - 1))
+        dy *= shares.astype(dy.dtype).reshape(-1, *[1] * (dy.ndim - 1))
         return float(shares.dot(per_example)), dy
     # Up to some tens of numbers, Python is done before NumPy has begun.
     total = sum(per_example.tolist()) if n <= 64 else np.add.reduce(per_example, dtype=np.float64)
-    dy = d_outputs / number(n, d_outputs.dtype)
+    dy /= number(n, dy.dtype)
     return float(total) / n, dy
 
 

@@ -127,7 +127,7 @@ def _fitted(function: str, argument: str, params: Params, grads: Params) -> dict
 
 
 def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
-    """Return the losses of a batch, row by row, and their gradient; what a user's own loss gives is checked.
+    """Return the losses of a batch, row by row, and their gradient in new memory; what a user's own loss gives is checked.
 
     Example:
         >>> from nnfunc import mse, relu
@@ -162,7 +162,7 @@ def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray)
         raise ValueError(problem(function, "loss_fn", constraint, describe(d)))
     if d.dtype != outputs.dtype:
         raise TypeError(problem(function, "loss_fn", f"keep the dtype {outputs.dtype} of the outputs", d))
-    return per_example, d
+    return per_example, d.copy()
 
 
 def is_own_loss(loss_fn: LossFn) -> bool:
