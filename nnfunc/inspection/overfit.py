@@ -11,8 +11,10 @@ from nnfunc.network.kinds import statistics
 from nnfunc.network.verbs import loss, value_and_grads
 from nnfunc.pieces.data import batches
 from nnfunc.pieces.optimizers import adam
+from nnfunc.values.arrays import lasting
 from nnfunc.values.checks import above_zero, as_number, as_size, check_pair, require
 from nnfunc.values.keys import fold_in
+from nnfunc.values.params import mapped
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Optimizer, Params
 
 OverfitCheck = TypedDict(
@@ -69,15 +71,16 @@ def overfit_check(
     rate = above_zero("overfit_check", "lr", lr)
     if optimizer is not None:
         check_pair("overfit_check", "optimizer", optimizer, "(init, step)")
-    net, held, inputs = prepared("overfit_check", net, params, x, None)
+    net, given, inputs = prepared("overfit_check", net, params, x, None)
+    held = mapped(lasting, given)  # so that no optimiser can change the caller's
     inputs, targets, _ = counted_rows("overfit_check", inputs, y, None)
     chosen = next(batches(key, len(inputs), count))
     tiny = inputs[chosen], targets[chosen]
     opt_init, step = optimizer or adam()
     state, first = opt_init(held), _inference_loss(net, loss_fn, held, *tiny)
     got = f"none; the loss starts at {first:.4g}"
-    given = target is not None or first >= 0
-    require(given, "overfit_check", "target", "be given where the loss can fall below 0", got)
+    has_goal = target is not None or first >= 0
+    require(has_goal, "overfit_check", "target", "be given where the loss can fall below 0", got)
     goal = 0.01 * first if target is None else as_number("overfit_check", "target", target)
     stepped, last, done = held, first, 0
     try:

@@ -166,7 +166,7 @@ def _explain(function: str, net: Layer, loss_fn: LossFn, params: Params, x: Arra
         >>> _explain("loss", dense(2, 1), mse, {"W": np.ones((2, 1)), "b": np.zeros(1)}, x, x[:, :1], None)
         'loss: x must be finite, got nan at [0, 1] (1 of 2 values)'
     """
-    for name, array in {"x": x, "y": y, **params}.items():
+    for name, array in (("x", x), ("y", y), *params.items()):
         found = where_not_finite(array)
         if found:
             return problem(function, name, "be finite", found)

@@ -31,9 +31,9 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
         net: a network, with batch norms or without.
         params: as `init` or a step made them.
         x: (rows, n_in) the training inputs, or enough of them.
-        size: rows that go through a layer at a time. It bounds the working
-            memory beyond one layer's outputs for all rows, and changes results
-            by rounding only.
+        size: rows that go through a layer of the library at a time. It bounds the working
+            memory beyond one layer's outputs for all rows, and changes results by
+            rounding only. A layer of one's own is given all rows at once.
 
     Raises:
         FloatingPointError: `x`, a parameter or a batch norm's inputs are not finite.
@@ -56,7 +56,7 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
         try:
             run("calibrate", map_layers(net, partial(_in_chunks, found, step))[1], held, rows, None)
         except FloatingPointError:
-            for name, array in {"x": rows, **held}.items():
+            for name, array in (("x", rows), *held.items()):
                 check_finite("calibrate", name, array)
             raise
     last = {name.rpartition("/")[0]: name for name in held}
@@ -71,10 +71,10 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
 
 def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> Layer:
     """Return a layer that runs a number of rows at a time, and takes statistics of its inputs first if it has any."""
-    if made_by(layer) is residual_forward:
-        return layer  # the layers inside run in chunks
     own = facts(layer)
-    with_statistics = own is not None and bool(own["statistics"])
+    if own is None or made_by(layer) is residual_forward:
+        return layer  # a user's own may mix rows, and of a residual the layers inside run in chunks
+    with_statistics = bool(own["statistics"])
     return layer[0], partial(_chunked_forward, found if with_statistics else None, size, path, layer[1])
 
 

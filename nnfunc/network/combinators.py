@@ -2,8 +2,8 @@
 
 `chain` runs layers one after another, `residual` adds a layer's input to its
 output, `mlp` is a chain of dense layers. What they return is a layer again.
-They do once, when a network is made, what would else be done in every pass:
-take nested chains apart, join names, put the guard around layers of a user's own.
+What would otherwise be done in every pass is done once, when a network is made:
+nested chains are taken apart, names joined, the guard put around layers of a user's own.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from nnfunc.network.kinds import children, guarded, made_by
 from nnfunc.network.loop import chain_forward, chain_init, residual_forward
 from nnfunc.pieces.activations import relu
 from nnfunc.pieces.layers import dense
-from nnfunc.values.checks import as_size, as_tuple, require
+from nnfunc.values.checks import as_size, as_tuple, base_function, require
 from nnfunc.values.params import joined
 from nnfunc.values.types import Activation, Layer
 
@@ -55,7 +55,8 @@ def chain(*layers: Layer, **named: Layer) -> Layer:
         require(plain, "chain", "layers", "have names that are not empty and have no '/'", repr(name))
         require(name not in dict(pairs[:i]), "chain", "layers", "have names that differ", f"{name!r} twice")
         check_layer("chain", f"layer {name}", layer)
-        inside = children(layer) if made_by(layer) is chain_forward else (("", layer),)
+        is_plain = made_by(layer) is chain_forward and base_function(layer[0]) is chain_init
+        inside = children(layer) if is_plain else (("", layer),)
         parts += [(joined(name, inner), part) for inner, part in inside]
     names = tuple(name for name, _ in parts)
     inits = tuple(init for _, (init, _) in parts)

@@ -1,9 +1,8 @@
-"""The one guard: every check on a stranger's piece there is.
+"""The one guard: the checks on layers, losses and penalties that are not the library's own.
 
-What goes in is locked, so that it cannot be changed; what comes out is checked,
-and is locked or copied, as the stranger may keep it. `chain`, `residual` and
-the verbs put the guard around whatever layer is not the library's own, and the
-verbs around losses and penalties.
+What goes in is locked, so that it is not changed by mistake; what comes out is
+checked and copied, as whoever made it may keep it. `chain`, `residual` and the
+verbs put the guard around a user's layer, the verbs around losses and penalties.
 """
 
 import math
@@ -70,6 +69,8 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
     y, pullback = result
     if type(y) is not np.ndarray or y.dtype != x.dtype:
         raise TypeError(problem("forward", "y", f"be a {x.dtype} array, the dtype of x", y))
+    if y.ndim == 0 or len(y) != len(x):
+        raise ValueError(problem("forward", "y", f"have one row for each of the {len(x)} of x", y.shape))
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
         back = pullback(locked(dy))
@@ -80,7 +81,7 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
             raise TypeError(problem("pullback", "dx", "be a function that computes it", dx))
         return _fitted("pullback", "grads", held, grads), partial(_guarded_dx, dx, x)
 
-    return locked(y), pull
+    return y.copy(), pull
 
 
 def run(function: str, forward: ForwardFn, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
@@ -105,7 +106,7 @@ def _guarded_dx(input_gradient: InputGradient, x: Array) -> Array:
         raise ValueError(problem("pullback", "dx", f"have the shape {x.shape} of x", describe(dx)))
     if dx.dtype != x.dtype:
         raise TypeError(problem("pullback", "dx", f"keep the dtype {x.dtype} of x", dx))
-    return dx
+    return dx.copy()
 
 
 def _fitted(function: str, argument: str, params: Params, grads: Params) -> dict[str, Array]:
@@ -189,7 +190,8 @@ def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool 
         check_callable(function, "penalty", penalty, "params -> (value, grads)")
         result = penalty({name: locked(array) for name, array in params.items()})
         is_pair = type(result) is tuple and len(result) == 2
-        if not (is_pair and isinstance(result[0], SupportsFloat) and hasattr(result[1], "items")):
+        is_number = is_pair and isinstance(result[0], SupportsFloat) and np.ndim(result[0]) == 0
+        if not (is_number and hasattr(result[1], "items")):
             raise TypeError(problem(function, "penalty", "return a pair (value, grads by name)", describe(result)))
         value, grads = float(result[0]), _fitted(function, "the penalty's grads", params, result[1])
     if finite and not math.isfinite(value):

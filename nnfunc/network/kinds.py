@@ -1,7 +1,7 @@
 """What the library's own layers are, in one table; and walking a network, whose layers it tells apart.
 
 A new layer is one file of `nnfunc.pieces` and one row here. A network can be
-taken apart as it is made of partials over module functions. A layer of a
+taken apart because it is made of partials over module functions. A layer of a
 user's own is one piece, whatever it runs inside.
 """
 
@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeAlias, TypedDict
 
 from nnfunc.network.guard import guarded_forward
-from nnfunc.network.loop import chain_forward, residual_forward, watched_forward
+from nnfunc.network.loop import chain_forward, chain_init, residual_forward, watched_forward
 from nnfunc.pieces.activations import Rule, is_custom, rule_name
 from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
@@ -22,13 +22,15 @@ from nnfunc.values.types import ForwardFn, Layer, OwnForward
 Facts = TypedDict(
     "Facts",
     {
-        "word": str, "kind": str, "shapes": Mapping[str, tuple[int, ...]], "columns": tuple[int, int] | None,
-        "operations": int, "rule": Rule | None, "statistics": tuple[str, ...],
+        "word": str,  # what it is
+        "kind": str,  # the same with what was chosen in it
+        "shapes": Mapping[str, tuple[int, ...]],  # of its params
+        "columns": tuple[int, int] | None,  # in and out; none if it keeps those it is given
+        "operations": int,  # per value put out, in inference: each +, -, *, /, root or function is one
+        "rule": Rule | None,  # the activation in it
+        "statistics": tuple[str, ...],  # which of its params data decide, and no gradient
     },
 )
-"""A layer in a word, and with what was chosen in it; names and shapes of its params; columns in and out, none if it
-keeps those it is given; operations per value that it puts out, in inference (each addition, multiplication, division,
-root or function is one); the activation in it; which of its params are statistics that no gradient moves."""
 
 
 def _facts(
@@ -61,7 +63,8 @@ _OWN: dict[object, Callable[..., Facts]] = {
     ),
     residual_forward: lambda forward: _facts("residual", "", 1),
 }
-# Layers that compute something else in training have a row here too: whether they do, with what was fixed.
+# A layer that computes something else in training has a row here too. It stands apart from the facts as it is asked
+# for before every training pass, and making facts is slow.
 _NEEDS_KEY: dict[object, Callable[..., bool]] = {
     dropout_forward: lambda rate: bool(rate > 0), batch_norm_forward: lambda n, eps: True,
 }
@@ -149,13 +152,14 @@ def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
         ([''], ())
     """
     init, forward = layer[0], _unwrapped(layer[1])
-    if not isinstance(forward, partial):
+    if not isinstance(forward, partial) or forward.func not in (chain_forward, residual_forward):
         return ()
     if forward.func is residual_forward:
         return (("", (init, forward.args[0])),)
-    if forward.func is not chain_forward or not isinstance(init, partial):
-        return ()
-    return tuple(zip(forward.args[0], zip(init.args[1], forward.args[1], strict=True), strict=True))
+    names, forwards = forward.args
+    # An init of a user's own, of params that were trained before, say, is that of the whole.
+    inits = init.args[1] if isinstance(init, partial) and init.func is chain_init else (init,) * len(names)
+    return tuple(zip(names, zip(inits, forwards, strict=True), strict=True))
 
 
 def with_forwards(layer: Layer, forwards: list[OwnForward]) -> Layer:

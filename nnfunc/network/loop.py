@@ -12,9 +12,9 @@ from typing import NoReturn, TypeAlias
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.layers import column_sums, dense_forward, dense_outputs, product
 from nnfunc.values.arrays import locked
-from nnfunc.values.checks import describe, problem
+from nnfunc.values.checks import problem
 from nnfunc.values.keys import key_path
-from nnfunc.values.params import joined
+from nnfunc.values.params import check_names, joined
 from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback
 
 Names: TypeAlias = tuple[str, ...]
@@ -44,8 +44,7 @@ def chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) 
     for name, init, own_key in zip(names, inits, _layer_keys(key_path("split", key), len(names)), strict=True):
         try:
             own = init(own_key, dtype)
-            if not hasattr(own, "items"):
-                raise TypeError(problem("init", "params", "be a mapping of names to arrays", describe(own)))
+            check_names("init", "params", own)
         except Exception as error:
             reraise(error, name)
         params.update((f"{name}/{short}", array) for short, array in own.items())
@@ -133,7 +132,7 @@ def residual_forward(forward: ForwardFn, params: Params, x: Array, key: Key | No
 def watched_forward(
     note: Note, path: str, has_z: bool, own_grads: bool, forward: ForwardFn, params: Params, x: Array, key: Key | None
 ) -> tuple[Array, Pullback]:
-    """Run a layer, and tell of its tensors on both ways, if asked of z and of the gradients too; see `nnfunc.watched`.
+    """Run a layer, and tell of its tensors, there and back; `has_z` adds z, `own_grads` the gradients of its params.
 
     Example:
         >>> from nnfunc import dense

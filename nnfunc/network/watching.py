@@ -11,13 +11,17 @@ from nnfunc.values.types import Layer
 def watched(net: Layer, note: Note) -> Layer:
     """Return the network as one that tells ``note(path, tensor)`` of everything that passes, and computes the same.
 
-    A path is that of the layer, and what the tensor is there. On the way
-    forth, layer by layer: ``hidden/x``, what goes in; ``hidden/z``, before the
-    activation, if there is one inside; ``hidden/y``, what comes out. On the way
-    back, last layer first: ``hidden/dy``; ``hidden/dW``, ``hidden/db`` and so
-    on, the gradients of its params; ``hidden/dx``, if anybody asks for it. A
-    residual tells after the layers inside, under its own path. A network of one
-    layer has the path "": ``x``, ``y``.
+    A path is the layer's path, then which tensor it is. Forwards, layer by
+    layer: ``hidden/x``, what goes in; ``hidden/z``, before the activation, if
+    there is one inside; ``hidden/y``, what comes out. Backwards, last layer
+    first: ``hidden/dy``; ``hidden/dW``, ``hidden/db`` and so on, the gradients
+    of its params; ``hidden/dx``, if anybody asks for it. A residual tells after
+    the layers inside, under its own path. A network of one layer has the path
+    "": ``x``, ``y``.
+
+    Where a loss on probabilities is computed from logits, the final softmax or
+    sigmoid is not run, and the last ``y`` is the logits. A pass whose loss is
+    not finite is run again, to find out why, and so told twice.
 
     Args:
         net: a network; a layer of one's own is one piece, whatever it runs inside.

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from nnfunc.pieces.erf import erf
-from nnfunc.values.arrays import as_floats, locked, number, owned, zeros
+from nnfunc.values.arrays import as_floats, locked, number, zeros
 from nnfunc.values.checks import as_number, as_share, base_function, describe, label, looked_up, problem, require
 from nnfunc.values.types import Activation, Array, ElementwiseFn
 
@@ -372,4 +372,4 @@ def _guarded(name: str, f: ElementwiseFn, z: Array) -> Array:
         raise ValueError(problem("activation", name, f"return an array of shape {z.shape}", describe(value)))
     if value.dtype != z.dtype:
         raise TypeError(problem("activation", name, f"keep the dtype {z.dtype}", value))
-    return owned(value)
+    return value.copy()  # as `f` may keep what it returns

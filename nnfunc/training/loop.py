@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from nnfunc.inspection.comparison import refuse_misfits
 from nnfunc.inspection.diagnosis import Diagnosis, diagnose
-from nnfunc.network.boundary import on_logits, value_and_grads_pass
+from nnfunc.network.boundary import on_logits, prepared, value_and_grads_pass
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.kinds import statistics
 from nnfunc.pieces.clipping import global_norm
@@ -26,10 +26,10 @@ from nnfunc.training.arguments import (
     Data, Run, as_given, check_functions, scores, training_data, transformed, try_pieces, validation_data,
 )
 from nnfunc.training.state import Report, key_words, packed, resumed, section
-from nnfunc.values.arrays import all_finite, locked, where_not_finite
+from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
 from nnfunc.values.checks import as_number, as_size, check_pair, problem, require
 from nnfunc.values.keys import fold_in
-from nnfunc.values.params import checked_params
+from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import (
     GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
 )
@@ -74,8 +74,8 @@ def train(
         metrics: functions ``(outputs, targets) -> float`` by name, on the validation data.
         stopping: `early_stopping`, or another monitor whose states have ``stop`` and ``improved``.
         plateau: `reduce_on_plateau`, or another monitor whose states have a ``scale`` for the learning rate.
-        monitor: ``report -> float``, the lower the better, what those two watch: the
-            validation loss if there is one, else the loss.
+        monitor: ``report -> float``, the lower the better, what `stopping` and `plateau`
+            watch: the validation loss if there is one, else the loss.
 
     Yields:
         The state, for `best_params`, `current_params` and for going on from; and
@@ -101,7 +101,8 @@ def train(
     """
     check_pair("train", "net", net)
     state = resumed("train", params)
-    held, _ = checked_params("train", params if state is None else section(state, "params"))
+    given, _ = checked_params("train", params if state is None else section(state, "params"))
+    held = mapped(lasting, given)  # so that no piece of the run can change the caller's
     data, numbers = training_data(x, y, weight, net, held)
     if state is not None:
         refuse_misfits("train", net, held)
@@ -158,7 +159,7 @@ def _epoch(run: Run, state: State) -> tuple[State, Report]:
     if statistics(run["net"]):
         params = _calibrated(run, params, report, last)
     report["validation_loss"], report["metrics"] = scores(run, params)
-    watched = as_given("monitor", run["monitor"](report))
+    watched = as_given("monitor", run["monitor"](report.copy()))
     sections["stopping"] = run["stopping"][1](section(state, "stopping"), watched)
     if run["plateau"] is not None:
         sections["plateau"] = run["plateau"][1](plateau, watched)
@@ -256,8 +257,9 @@ def _refused_row(run: Run, failing: Step) -> str:
     refused: list[int] = []
     with np.errstate(all="ignore"):
         try:
-            outputs = locked(net[1](params, x, key)[0])
-        except (TypeError, ValueError):
+            net, held, inputs = prepared("train", net, params, x, key)
+            outputs = locked(net[1](held, inputs, key)[0])
+        except Exception:
             return ""  # it is not the loss that complains
         for row in range(len(rows)):
             try:
