@@ -93,7 +93,7 @@ def _mean_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[floa
         shares = shares_of(weights)
         dy *= shares.astype(dy.dtype).reshape(-1, *[1] * (dy.ndim - 1))
         return float(shares.dot(per_example)), dy
-    # Up to some tens of numbers, Python is done before NumPy has begun.
+    # Up to some tens of numbers, Python is faster than a call of NumPy.
     total = sum(per_example.tolist()) if n <= 64 else np.add.reduce(per_example, dtype=np.float64)
     dy /= number(n, dy.dtype)
     return float(total) / n, dy

@@ -59,7 +59,7 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
             for name, array in (("x", rows), *held.items()):
                 check_finite("calibrate", name, array)
             raise
-    last = {name.rpartition("/")[0]: name for name in held}
+    last = {name.rpartition("/")[0]: name for name in held}  # of each layer, as later names replace earlier ones
     calibrated: dict[str, Array] = {}
     for name, array in held.items():
         calibrated[name] = found.get(name, array)

@@ -47,10 +47,10 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
 
 
 def _is_from_here(f: object, *endings: str) -> bool:
-    """Say whether a function is the library's own, and, if endings are given, whether its name has one of them."""
+    """Say whether a function is the library's own, of a name that tells its arguments."""
     base = base_function(f)
     own = str(getattr(base, "__module__", "")).startswith("nnfunc.")
-    return own and str(getattr(base, "__name__", "")).endswith(endings or "")
+    return own and str(getattr(base, "__name__", "")).endswith(endings)
 
 
 def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:

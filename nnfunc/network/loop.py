@@ -57,7 +57,8 @@ def chain_forward(
     """Run layers one after another; see `nnfunc.chain`.
 
     Dense layers run on the spot, by the arithmetic of `dense_forward`: in small
-    networks the dict, the call and the closures of a layer take as long as its products.
+    networks the dict, the call and the closures of a layer take as long as its
+    products. One whose params stand in another order than W, b is called, to the same bits.
 
     Example:
         >>> from nnfunc import dense

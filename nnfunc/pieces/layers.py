@@ -6,13 +6,14 @@
 
 `y` is the output; `pullback` takes the gradient with respect to it and returns
 the gradients of the params, by name, and a function ``dx()`` that computes the
-gradient with respect to `x` if anybody asks (the first layer's nobody does).
+gradient with respect to `x` if anybody asks (nobody asks for the first layer's).
 No key means inference. Nothing given may be changed, and what is returned are
 new arrays, not views of what was given. These laws, and more, are what
 `nnfunc.testing.check_layer` tries.
 
 A layer is made by `functools.partial` over two functions of its file, so it
-pickles and can be walked. Its row in `nnfunc.network.kinds` says the rest.
+pickles and can be walked. Its row in `nnfunc.network.kinds` tells
+`summary`, `calibrate` and the check of keys about it.
 """
 
 from collections.abc import Iterable, Mapping

@@ -138,7 +138,7 @@ def softmax_cross_entropy(
     powers /= total[:, None]
     log_total = np.log(total)
     if soft is None:
-        own = row_starts(n, k) + classes.astype(np.intp, copy=False)  # where each row's own class stands, all rows one after another
+        own = row_starts(n, k) + classes.astype(np.intp, copy=False)  # the flat index of each row's class
         flat = powers.reshape(-1)
         flat[own] -= ones(n, z.dtype)
         return log_total - below.reshape(-1).take(own), powers
@@ -371,7 +371,7 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
 
 def _ends(a: AnyArray) -> tuple[float, float]:
     """Return the least and the greatest value."""
-    if a.size <= 64:  # Python is done before NumPy has begun
+    if a.size <= 64:  # of few numbers, Python is faster than a call of NumPy
         values = a.tolist() if a.ndim == 1 else a.ravel().tolist()
         return min(values), max(values)
     return np.minimum.reduce(a, axis=None), np.maximum.reduce(a, axis=None)

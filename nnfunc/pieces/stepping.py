@@ -25,9 +25,9 @@ Stored: TypeAlias = tuple[tuple[str, bool], ...]
 """The full names of a parameter's slots, each with whether it is a count."""
 
 _COUNT = np.asarray(0).dtype
-_MOST = 1 << 62
+_MOST = 1 << 62  # so that a count plus one is an int64 still
 
-# Parameters of up to so many elements are stepped together: the calls take longer than the arithmetic.
+# Parameters of up to so many elements are stepped together, as the calls take longer than the arithmetic.
 _SMALL = 4096
 
 
@@ -174,7 +174,7 @@ def stepped(
 
 
 def _completed(old: Mapping[str, AnyArray], new: dict[str, AnyArray]) -> Mapping[str, AnyArray]:
-    """Return the new arrays, and the old where there is none, in the order of the old."""
+    """Return the new arrays, and the old ones where nothing is new, in the order of the old."""
     if len(new) == len(old):
         return MappingProxyType({name: new[name] for name in old})
     return MappingProxyType({name: new[name] if name in new else lasting(array) for name, array in old.items()})

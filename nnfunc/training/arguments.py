@@ -83,7 +83,7 @@ def validation_data(validation: tuple[ArrayLike, ArrayLike] | None, data: Data) 
 def _undisturbed(array: AnyArray, given: ArrayLike) -> AnyArray:
     """Return an array that was made of an argument as one that nothing done to the argument can change.
 
-    It is copied unless it is so already: locked and the owner of its memory, or a conversion.
+    It is copied, unless it was converted, or is locked and owns its memory.
     """
     if isinstance(given, np.ndarray):
         lasts = given.flags.owndata and not given.flags.writeable
@@ -95,7 +95,7 @@ def _undisturbed(array: AnyArray, given: ArrayLike) -> AnyArray:
 def try_pieces(run: Run, params: Params, held: Callable[[str], State | None]) -> None:
     """Raise before the first epoch what the run's pieces would raise in it, or after it.
 
-    `held` gives the state, in a run that is gone on with, of a piece by its name.
+    ``held(name)`` is the state of a piece in a run that is resumed.
     """
     check_pair("train", "optimizer", run["optimizer"], "")
     _try_optimizer(run["optimizer"], run["net"], params, held("optimizer"))

@@ -54,8 +54,8 @@ def best_params(state: State) -> Params:
     training loss, or what its `monitor` says. What an improvement is, `stopping`
     says: without one, any value below all before, so these are the params of
     the lowest; with a ``min_delta``, a later value that is lower by less than
-    that does not count. Before any epoch has improved on nothing at all (each
-    monitored value was NaN), these are the current params.
+    that does not count. As long as no epoch has improved (every monitored value
+    was NaN), these are the current params.
 
     Raises:
         TypeError, ValueError: `state` is no training state.

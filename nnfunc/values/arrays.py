@@ -224,15 +224,15 @@ def sum_of_squares(arrays: Iterable[Array]) -> tuple[float, float]:
         (4e+300, 1.5625)
     """
     held = list(arrays)
+    squares = math.fsum([min(_squares(a), 1e300) for a in held])  # fsum itself must not overflow
+    if _SAFE[0] < squares < _SAFE[1] or math.isnan(squares):
+        return 1.0, squares
+    largest = max((float(np.max(np.abs(a), initial=0)) for a in held), default=0.0)
+    if not 0 < largest < math.inf:
+        return 1.0, largest
     with np.errstate(all="ignore"):
-        squares = math.fsum(min(_squares(a), 1e300) for a in held)  # fsum itself must not overflow
-        if _SAFE[0] < squares < _SAFE[1] or math.isnan(squares):
-            return 1.0, squares
-        largest = max((float(np.max(np.abs(a), initial=0)) for a in held), default=0.0)
-        if not 0 < largest < math.inf:
-            return 1.0, largest
-        scaled = ((a / a.dtype.type(largest)).astype(np.float64) for a in held)
-        return largest, math.fsum(float(np.vdot(s, s)) for s in scaled)
+        scaled = [(a / a.dtype.type(largest)).astype(np.float64) for a in held]
+    return largest, math.fsum(float(np.vdot(s, s)) for s in scaled)
 
 
 def _squares(array: Array) -> float:
@@ -242,7 +242,8 @@ def _squares(array: Array) -> float:
     flat = array.ravel(order="K")
     whole = flat.size - flat.size % _CHUNK
     rows, rest = flat[:whole].reshape(-1, _CHUNK), flat[whole:]
-    return float(np.add.reduce(np.vecdot(rows, rows), dtype=np.float64)) + float(np.vdot(rest, rest))
+    with np.errstate(all="ignore"):
+        return float(np.add.reduce(np.vecdot(rows, rows), dtype=np.float64)) + float(np.vdot(rest, rest))
 
 
 @lru_cache(maxsize=64)

@@ -21,11 +21,12 @@ def reusing_activation() -> Activation:
     kept = np.empty(X.shape), np.empty(X.shape)
 
     def f(z: Array) -> Array:
-        np.tanh(z, out=kept[0])
-        return kept[0]
+        y: Array = np.tanh(z, out=kept[0])
+        return y
 
     def df(z: Array) -> Array:
-        return np.subtract(1, np.tanh(z) ** 2, out=kept[1])
+        slope: Array = np.subtract(1, np.tanh(z) ** 2, out=kept[1])
+        return slope
 
     return f, df
 
