@@ -39,10 +39,12 @@ from nnfunc import (
     init,
     leaky_relu,
     loss,
+    map_params,
     mse,
     relu,
     sgd_step,
     train,
+    watched,
 )
 from nnfunc.testing import (
     check_activation,
@@ -151,6 +153,10 @@ predict = partial(forward, net)
 objective = partial(loss, net, mse)
 outputs: Array = predict(params, [[1.0, 2.0]])
 value: float = objective(params, [[1.0, 2.0]], [[1.0]])
+sizes: Params = map_params(np.abs, params)
+nearer: Params = map_params(lambda a, b: (a + b) / 2, params, sizes)
+seen: list[str] = []
+tapped: Layer = watched(net, lambda path, tensor: seen.append(path))
 params = sgd_step(params, grads(net, cubic, params, [[1.0, 2.0]], [[1.0]], penalty=penalty), lr=0.1)
 for state, report in train(
     net, mse, params, [[1.0, 2.0]], [[1.0]], epochs=1, lr=inverse, optimizer=optimizers[0], transform=halved,

@@ -24,9 +24,11 @@ from nnfunc import (
     forward,
     init,
     loss,
+    map_params,
     mse,
     relu,
     train,
+    watched,
 )
 from nnfunc.testing import check_layer, check_loss, check_optimizer, check_schedule
 
@@ -119,6 +121,8 @@ half: Layer = (own_init, only_output)  # error
 pullback: Pullback = eager  # error
 chain(relu)  # error
 forward(params, net, x)  # error
+watched(net, "print")  # error
+map_params(params, relu)  # error
 init(net, "seed")  # error
 dense(2, 1, "relu")  # error
 loss(net, mse, params, x, x, 0.5)  # error
