@@ -165,8 +165,9 @@ def as_size(function: str, argument: str, value: SupportsIndex, least: int = 1, 
         size = None
     if size is None or isinstance(value, bool):
         raise TypeError(problem(function, argument, "be an integer", describe(value)))
-    require(size >= least, function, argument, f"be at least {least}", size)
-    require(not size >> bits, function, argument, f"be below 2**{bits}", size)
+    if size < least or size >> bits:
+        bound = f"be at least {least}" if size < least else f"be below 2**{bits}"
+        raise ValueError(problem(function, argument, bound, size))
     return size
 
 

@@ -9,7 +9,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from nnfunc.values.checks import as_size, require
+from nnfunc.values.checks import as_size, problem, require
 from nnfunc.values.types import Key
 
 # A longer root would spill into the words that the path occupies, and a wider
@@ -29,7 +29,8 @@ def key_path(function: str, key: Key) -> tuple[int, ...]:
     require(steps, function, "key", "hold at least one int", key)
     path = tuple(as_size(function, "key", step, least=0, bits=_ROOT_BITS) for step in steps)
     for step, bits in zip(path, (_ROOT_BITS, *[_STEP_BITS] * len(path)), strict=False):
-        require(not step >> bits, function, "key", f"hold ints below 2**{bits}", key)
+        if step >> bits:
+            raise ValueError(problem(function, "key", f"hold ints below 2**{bits}", key))
     return path
 
 
