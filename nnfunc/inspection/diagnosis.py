@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, on_logits, prepared, shares_of
 from nnfunc.network.guard import is_own_loss, losses_of, penalty_of, run
-from nnfunc.network.kinds import has_custom, made_by, walk
+from nnfunc.network.kinds import facts, made_by, walk
 from nnfunc.network.loop import residual_forward
 from nnfunc.network.watching import watched
+from nnfunc.pieces.activations import is_custom
 from nnfunc.values.arrays import all_finite, place
 from nnfunc.values.checks import check_callable, label
 from nnfunc.values.params import joined
@@ -156,7 +157,7 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) 
         return f"the data: clean these rows of {what}, leave them out, or give them weight 0"
     if kind == "parameter":
         return "an earlier step: its gradient overflowed, or was too long; go back to the last good params and clip"
-    custom = {path for path, layer in walk(net) if has_custom(layer)}
+    custom = {path for path, layer in walk(net) if _has_custom(layer)}
     if kind in ("pre-activation", "activation", "output") and name in custom:
         return f"a broken step: layer {name or 'net'} is not the library's own, and its input and params are finite"
     if kind == "loss" and not is_own_loss(loss_fn):
@@ -191,6 +192,12 @@ def _scale_of_params(params: Params) -> str:
         return ""
     advice = "earlier steps were too long (lower the learning rate, clip the gradients)"
     return f"{name} is as large as {sizes[name]:.3g}: {advice}"
+
+
+def _has_custom(layer: Layer) -> bool:
+    """Say whether a layer, or the activation in it, is a user's own."""
+    known = facts(layer)
+    return known is None or (known["rule"] is not None and is_custom(known["rule"]))
 
 
 def _replay(

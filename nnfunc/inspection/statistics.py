@@ -6,9 +6,10 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.inspection.summary import kind_of
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
-from nnfunc.network.kinds import Facts, facts, kind_of, walk
+from nnfunc.network.kinds import Facts, facts, walk
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import log_softmax, softmax
 from nnfunc.values.arrays import check_finite, sum_of_squares

@@ -2,10 +2,10 @@
 
 from typing import TypedDict
 
-from nnfunc.network.kinds import facts, kind_of, made_by, walk
+from nnfunc.network.kinds import facts, made_by, walk
 from nnfunc.network.loop import reraise, residual_forward
 from nnfunc.pieces.layers import check_fields
-from nnfunc.values.checks import check_pair, problem
+from nnfunc.values.checks import check_pair, label, problem
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import Array, Layer, Params
 
@@ -81,6 +81,18 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
         "operations": None if None in costs else sum(cost or 0 for cost in costs),
     }
     return [*rows, total]
+
+
+def kind_of(layer: Layer) -> str:
+    """Say in a word or two what a layer is; of a user's own, the name of its function.
+
+    Example:
+        >>> from nnfunc import dense, dropout, tanh
+        >>> kind_of(dense(2, 3, tanh)), kind_of(dropout(0.5))
+        ('dense tanh', 'dropout 0.5')
+    """
+    own = facts(layer)
+    return label(made_by(layer)) if own is None else own["kind"]
 
 
 def _params_of(net: Layer, params: Params) -> dict[str, dict[str, Array]]:

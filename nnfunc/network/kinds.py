@@ -11,11 +11,11 @@ from typing import TypeAlias, TypedDict
 
 from nnfunc.network.guard import guarded_forward
 from nnfunc.network.loop import chain_forward, chain_init, residual_forward, watched_forward
-from nnfunc.pieces.activations import Rule, is_custom, rule_name
+from nnfunc.pieces.activations import Rule, rule_name
 from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.norms import STATISTICS, batch_norm_forward, fields, layer_norm_forward
-from nnfunc.values.checks import base_function, label, looked_up, problem
+from nnfunc.values.checks import base_function, looked_up, problem
 from nnfunc.values.params import joined
 from nnfunc.values.types import ForwardFn, Layer, OwnForward
 
@@ -81,31 +81,6 @@ def facts(layer: Layer) -> Facts | None:
     forward = _unwrapped(layer[1])
     row = looked_up(_OWN, forward)
     return None if row is None else row(*(forward.args if isinstance(forward, partial) else ()))
-
-
-def kind_of(layer: Layer) -> str:
-    """Say in a word or two what a layer is; of a user's own, the name of its function.
-
-    Example:
-        >>> from nnfunc import dense, dropout, tanh
-        >>> kind_of(dense(2, 3, tanh)), kind_of(dropout(0.5))
-        ('dense tanh', 'dropout 0.5')
-    """
-    own = facts(layer)
-    return label(made_by(layer)) if own is None else own["kind"]
-
-
-def has_custom(layer: Layer) -> bool:
-    """Say whether a layer, or the activation in it, is a user's own.
-
-    Example:
-        >>> import numpy as np
-        >>> from nnfunc import dense, tanh
-        >>> has_custom(dense(2, 3, tanh)), has_custom(dense(2, 3, (np.sin, np.cos)))
-        (False, True)
-    """
-    own = facts(layer)
-    return own is None or (own["rule"] is not None and is_custom(own["rule"]))
 
 
 def guarded(forward: ForwardFn) -> OwnForward:
