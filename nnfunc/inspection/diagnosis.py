@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, on_logits, prepared, shares_of
+from nnfunc.network.boundary import counted_rows, mean_of, on_logits, prepared
 from nnfunc.network.guard import is_own_loss, losses_of, penalty_of, run
 from nnfunc.network.kinds import facts, made_by, walk
 from nnfunc.network.loop import residual_forward
@@ -92,11 +92,10 @@ def diagnose(
         check_callable("diagnose", "penalty", penalty, "params -> (value, grads)")
     net, held, inputs = prepared("diagnose", net, params, x, key)
     inputs, targets, weights = counted_rows("diagnose", inputs, y, weight)
-    shares = shares_of(np.ones(len(inputs)) if weights is None else weights)
     stages: list[Stage] = []
     replayed_net, replayed_loss = on_logits(net, loss_fn)
     try:
-        _replay(replayed_net, replayed_loss, held, inputs, targets, key, stages, shares)
+        _replay(replayed_net, replayed_loss, held, inputs, targets, weights, key, stages)
     except (ValueError, TypeError, FloatingPointError, ArithmeticError):
         if _first_bad(stages) is None:
             raise  # nothing bad led to it: the arguments do not fit
@@ -201,10 +200,10 @@ def _has_custom(layer: Layer) -> bool:
 
 
 def _replay(
-    net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, key: Key | None, stages: list[Stage],
-    shares: Array,
+    net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, weights: Array | None, key: Key | None,
+    stages: list[Stage],
 ) -> None:
-    """Append the stages of one pass to `stages`, there and back; `shares` are the rows' shares in the mean.
+    """Append the stages of one pass to `stages`, there and back.
 
     What was appended before a step raised an error of its own stays.
     """
@@ -242,7 +241,7 @@ def _replay(
         outputs_clean = all_finite(outputs, y)
         per_example, d_outputs = losses_of("diagnose", loss_fn, outputs, y)
         stages.append(_stage(label(loss_fn), "loss", per_example, outputs_clean))
-        dy: Array = d_outputs * shares.astype(d_outputs.dtype).reshape(-1, *[1] * (d_outputs.ndim - 1))
+        _, dy = mean_of(per_example, d_outputs, weights)
         stages.append(_stage("outputs", "gradient", dy, outputs_clean))
         pullback(dy)
 

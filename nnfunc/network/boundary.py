@@ -21,7 +21,7 @@ from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_n
 from nnfunc.values.checks import FLOAT64, check_pair, label, looked_up, problem, require
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params
-from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback
+from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback, Rows
 
 
 def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key | None) -> tuple[Layer, Params, Array]:
@@ -68,29 +68,28 @@ def counted_rows(
     return x[kept], targets[kept], weights[kept]
 
 
-def shares_of(weights: Array) -> Array:
-    """Return weights over their sum: each row's share in the mean.
+def row_numbers(weight: ArrayLike | None, n: int) -> Rows:
+    """Return, for each row that `counted_rows` keeps of n, its number in the data that were given.
 
     Example:
-        >>> shares_of(np.array([3.0, 1.0]))
-        array([0.75, 0.25])
+        >>> row_numbers(None, 3), row_numbers([1, 0, 2], 3)
+        (array([0, 1, 2]), array([0, 2]))
     """
-    scaled: Array = weights / weights.max()  # first, as the sum of large weights could overflow
-    scaled /= scaled.sum()
-    return scaled
+    return np.arange(n) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
 
 
-def _mean_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[float, Array]:
+def mean_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[float, Array]:
     """Return the mean loss of a batch, added in float64, and its gradient at the outputs, in the memory of `dy`.
 
     Example:
-        >>> _mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))
+        >>> mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))
         (1.5, array([[0.75],
                [1.  ]]))
     """
     n = len(per_example)
     if weights is not None:
-        shares = shares_of(weights)
+        shares = weights / weights.max()  # first, as the sum of large weights could overflow
+        shares /= shares.sum()
         dy *= shares.astype(dy.dtype).reshape(-1, *[1] * (dy.ndim - 1))
         return float(shares.dot(per_example)), dy
     # Up to some tens of numbers, Python is faster than a call of NumPy.
@@ -119,7 +118,7 @@ def loss_pass(
     rows, targets, weights = counted_rows(function, inputs, y, weight)
     try:
         outputs, pullback = run(function, net[1], held, rows, key)
-        value, dy = _mean_of(*losses_of(function, loss_fn, outputs, targets), weights)
+        value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights)
         if not math.isfinite(value):
             raise FloatingPointError(_explain(function, net, loss_fn, held, rows, targets, key))
     except (ValueError, FloatingPointError) as error:
@@ -240,4 +239,4 @@ def _without_final(net: Layer, f: ElementwiseFn) -> Layer | None:
         return None
     inside = [layer for _, layer in children(net)]
     bare = _without_final(inside[-1], f)
-    return None if bare is None else with_forwards(net, [guarded(layer[1]) for layer in (*inside[:-1], bare)])
+    return None if bare is None else (init, with_forwards(net, [guarded(layer[1]) for layer in (*inside[:-1], bare)]))

@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
-from nnfunc.network.kinds import facts, made_by, map_layers
+from nnfunc.network.kinds import facts, guarded, made_by, map_layers
 from nnfunc.network.loop import residual_forward
 from nnfunc.values.arrays import check_finite, lasting
 from nnfunc.values.checks import as_size, require
 from nnfunc.values.params import joined, mapped
-from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, Params, Pullback
+from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, OwnForward, Params, Pullback
 
 Found = dict[str, Array]
 """Statistics by their full names."""
@@ -69,13 +69,13 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
     return mapped(lasting, calibrated)
 
 
-def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> Layer:
-    """Return a layer that runs a number of rows at a time, and takes statistics of its inputs first if it has any."""
+def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> OwnForward:
+    """Return a forward that takes a number of rows at a time, and statistics of all first if the layer has any."""
     own = facts(layer)
     if own is None or made_by(layer) is residual_forward:
-        return layer  # a user's own may mix rows, and of a residual the layers inside run in chunks
+        return guarded(layer[1])  # a user's own may mix rows, and of a residual the layers inside run in chunks
     with_statistics = bool(own["statistics"])
-    return layer[0], partial(_chunked_forward, found if with_statistics else None, size, path, layer[1])
+    return partial(_chunked_forward, found if with_statistics else None, size, path, layer[1])
 
 
 def _chunked_forward(

@@ -137,29 +137,29 @@ def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
     return tuple(zip(names, zip(inits, forwards, strict=True), strict=True))
 
 
-def with_forwards(layer: Layer, forwards: list[OwnForward]) -> Layer:
-    """Return a chain or a residual with other forwards for its children; all names stay.
+def with_forwards(layer: Layer, forwards: list[OwnForward]) -> OwnForward:
+    """Return the forward of a chain or a residual with others for its children; all names stay.
 
     Example:
         >>> import numpy as np
         >>> from nnfunc import chain, dense, relu
         >>> linear = with_forwards(chain(a=dense(1, 1, relu)), [dense(1, 1)[1]])
-        >>> linear[1]({"a/W": -np.eye(1), "a/b": np.zeros(1)}, np.eye(1), None)[0]
+        >>> linear({"a/W": -np.eye(1), "a/b": np.zeros(1)}, np.eye(1), None)[0]
         array([[-1.]])
     """
     init, forward = layer
     if isinstance(forward, partial) and forward.func is watched_forward:
-        return init, partial(forward.func, *forward.args[:-1], with_forwards((init, forward.args[-1]), forwards)[1])
+        return partial(forward.func, *forward.args[:-1], with_forwards((init, forward.args[-1]), forwards))
     if made_by(layer) is residual_forward:
-        return init, partial(residual_forward, forwards[0])
-    return init, partial(chain_forward, tuple(name for name, _ in children(layer)), tuple(forwards))
+        return partial(residual_forward, forwards[0])
+    return partial(chain_forward, tuple(name for name, _ in children(layer)), tuple(forwards))
 
 
-LayerMap: TypeAlias = Callable[[str, Layer], Layer]
+LayerMap: TypeAlias = Callable[[str, Layer], OwnForward]
 
 
 def map_layers(net: Layer, f: LayerMap, path: str = "") -> Layer:
-    """Return the network with ``f(path, layer)`` in place of every layer that is no chain.
+    """Return the network with the forward ``f(path, layer)`` in place of that of every layer that is no chain.
 
     Of a residual, the layers inside come before the residual itself.
 
@@ -167,18 +167,20 @@ def map_layers(net: Layer, f: LayerMap, path: str = "") -> Layer:
         >>> from nnfunc import chain, dense, residual
         >>> def seen(path, layer):
         ...     print(path)
-        ...     return layer
+        ...     return layer[1]
         >>> net = map_layers(chain(a=dense(2, 2), b=residual(chain(dense(2, 2)))), seen)
         a
         b/0
         b
     """
-    inside = children(net)
-    if inside:
-        net = with_forwards(net, [guarded(map_layers(layer, f, joined(path, name))[1]) for name, layer in inside])
-    else:
-        net = net[0], guarded(net[1])
-    return net if made_by(net) is chain_forward else f(path, net)
+    return net[0], _mapped_forward(net, f, path)
+
+
+def _mapped_forward(net: Layer, f: LayerMap, path: str) -> OwnForward:
+    """Return the forward of a network whose layers are mapped."""
+    inside = [_mapped_forward(layer, f, joined(path, name)) for name, layer in children(net)]
+    forward = with_forwards(net, inside) if inside else guarded(net[1])
+    return forward if made_by(net) is chain_forward else f(path, (net[0], forward))
 
 
 def walk(net: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -218,10 +220,10 @@ def check_needs_no_key(function: str, net: Layer) -> None:
         ValueError: grads: key must be given, as layer noise is dropout
         (for the gradients of inference, use vjp), got None
     """
-    if _needs_key(_unwrapped(net[1])):
-        for path, layer in walk(net):
+    if _needs_key(net[1]):
+        for path, layer in walk(net):  # which comes to what is inside a residual first
             own = facts(layer)
-            if own is not None and made_by(layer) is not residual_forward and _needs_key(_unwrapped(layer[1])):
+            if own is not None and _needs_key(layer[1]):
                 which = f"layer {path}" if path else "the network"
                 constraint = f"be given, as {which} is {own['word']} (for the gradients of inference, use vjp)"
                 raise ValueError(problem(function, "key", constraint, None))
@@ -229,14 +231,15 @@ def check_needs_no_key(function: str, net: Layer) -> None:
 
 def _needs_key(forward: ForwardFn) -> bool:
     """Say whether there is a layer inside that computes something else in training."""
+    forward = _unwrapped(forward)
     if not isinstance(forward, partial):
         return False
     if forward.func is chain_forward:
         for inner in forward.args[1]:
-            if inner.func is not dense_forward and _needs_key(_unwrapped(inner)):
+            if inner.func is not dense_forward and _needs_key(inner):
                 return True
         return False
     if forward.func is residual_forward:
-        return _needs_key(_unwrapped(forward.args[0]))
+        return _needs_key(forward.args[0])
     needs = looked_up(_NEEDS_KEY, forward)
     return needs is not None and needs(*forward.args)

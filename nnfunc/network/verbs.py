@@ -15,7 +15,7 @@ from nnfunc.network.boundary import in_order, loss_pass, prepared, value_and_gra
 from nnfunc.network.guard import check_layer, penalty_of, run
 from nnfunc.values.arrays import as_inputs, as_real, lasting, owned
 from nnfunc.values.checks import as_dtype, problem, require
-from nnfunc.values.params import freeze
+from nnfunc.values.params import freeze, mapped
 from nnfunc.values.types import Array, InputGradient, Key, Layer, LossFn, Params, Penalty
 
 
@@ -101,7 +101,7 @@ def vjp(
     """
     net, held, inputs = prepared("vjp", net, params, x, key)
     # The pullback may run long after the caller has changed x, or a dict of arrays of his own.
-    kept, held = lasting(inputs), {name: lasting(array) for name, array in held.items()}
+    kept, held = lasting(inputs), mapped(lasting, held)
     with np.errstate(all="ignore"):
         y, layer_pullback = run("vjp", net[1], held, kept, key)
 

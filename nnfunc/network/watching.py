@@ -5,7 +5,7 @@ from functools import partial
 from nnfunc.network.kinds import facts, made_by, map_layers
 from nnfunc.network.loop import Note, residual_forward, watched_forward
 from nnfunc.values.checks import check_callable, check_pair
-from nnfunc.values.types import Layer
+from nnfunc.values.types import Layer, OwnForward
 
 
 def watched(net: Layer, note: Note) -> Layer:
@@ -51,9 +51,9 @@ def watched(net: Layer, note: Note) -> Layer:
     return map_layers(net, partial(_watched_layer, note))
 
 
-def _watched_layer(note: Note, path: str, layer: Layer) -> Layer:
-    """Return one layer that tells of its tensors."""
+def _watched_layer(note: Note, path: str, layer: Layer) -> OwnForward:
+    """Return the forward of one layer that tells of its tensors."""
     own = facts(layer)
     has_z = own is not None and own["rule"] is not None and "W" in own["shapes"]
     own_grads = made_by(layer) is not residual_forward  # whose gradients the layers inside have told of
-    return layer[0], partial(watched_forward, note, path, has_z, own_grads, layer[1])
+    return partial(watched_forward, note, path, has_z, own_grads, layer[1])

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc.pieces.losses import check_classes
 from nnfunc.values.arrays import as_real, check_finite
-from nnfunc.values.checks import FLOAT32, FLOAT64, as_dtype, as_number, as_size, describe, require
+from nnfunc.values.checks import FLOAT32, FLOAT64, as_dtype, as_number, as_size, problem, require
 from nnfunc.values.keys import generator
 from nnfunc.values.params import sealed
 from nnfunc.values.types import AnyArray, Array, Key, Params, Rows
@@ -266,16 +266,16 @@ def accuracy(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | Non
     is_table = scores.ndim in (1, 2) and scores.size
     require(is_table, "accuracy", "outputs", "have shape (n, k) with at least one row", scores.shape)
     check_finite("accuracy", "outputs", scores)
-    is_binary = np.isin(targets, (0, 1)).all()
     if scores.ndim == 1 or scores.shape[1] == 1:
         constraint = "be given for one column of outputs (0 for logits, 0.5 for probabilities)"
-        require(threshold is not None, "accuracy", "threshold", constraint, threshold)
+        if threshold is None:
+            raise ValueError(problem("accuracy", "threshold", constraint, threshold))
         same = targets.shape == scores.shape
         require(same, "accuracy", "y", f"have the shape {scores.shape} of the outputs", targets.shape)
-        require(is_binary, "accuracy", "y", "be 0 or 1 for one column of outputs", targets)
-        return float(np.mean((scores > as_number("accuracy", "threshold", threshold or 0.0)) == targets))
+        require(np.isin(targets, (0, 1)).all(), "accuracy", "y", "be 0 or 1 for one column of outputs", targets)
+        return float(np.mean((scores > as_number("accuracy", "threshold", threshold)) == targets))
     if targets.shape == scores.shape:
-        is_one_hot = is_binary and (targets.sum(axis=1) == 1).all()
+        is_one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
         require(is_one_hot, "accuracy", "y", "have one 1 and else 0 in each row, or be class numbers", targets)
         targets = targets.argmax(axis=1)
     check_classes("accuracy", "y", targets, scores.shape[1], len(scores))

@@ -163,13 +163,15 @@ def check_fields(
         ValueError: dense: b must be in params, got only ['W']
     """
     for name, shape in shapes.items():
-        if name in params:
-            require(params[name].shape == shape, function, name, f"have shape {shape}", params[name].shape)
-        elif name not in optional:
-            raise ValueError(problem(function, name, "be in params", f"only {describe(sorted(params))}"))
+        if name not in params:
+            if name not in optional:
+                raise ValueError(problem(function, name, "be in params", f"only {describe(sorted(params))}"))
+        elif params[name].shape != shape:
+            raise ValueError(problem(function, name, f"have shape {shape}", params[name].shape))
     for name, array in params.items():
-        constraint = f"not be in params, which are {', '.join(shapes) or 'none'}"
-        require(name in shapes, function, name, constraint, f"shape {array.shape}")
+        if name not in shapes:
+            constraint = f"not be in params, which are {', '.join(shapes) or 'none'}"
+            raise ValueError(problem(function, name, constraint, f"shape {array.shape}"))
 
 
 def check_columns(function: str, n: int, x: Array) -> None:
@@ -178,8 +180,9 @@ def check_columns(function: str, n: int, x: Array) -> None:
     Example:
         >>> check_columns("dense", 2, np.zeros((4, 2)))
     """
-    hint = "; one row is x[None, :]" if x.ndim == 1 else ""
-    require(x.ndim == 2 and x.shape[1] == n, function, "x", f"have shape (rows, {n}){hint}", x.shape)
+    if x.ndim != 2 or x.shape[1] != n:
+        hint = "; one row is x[None, :]" if x.ndim == 1 else ""
+        raise ValueError(problem(function, "x", f"have shape (rows, {n}){hint}", x.shape))
 
 
 def activation(f: Activation) -> Layer:

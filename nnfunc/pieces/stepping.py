@@ -9,7 +9,7 @@ from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 
-from nnfunc.values.arrays import lasting, where_not_finite
+from nnfunc.values.arrays import check_finite, lasting, where_not_finite
 from nnfunc.values.checks import as_number, check_held, describe, problem, require
 from nnfunc.values.params import checked_params, is_weight, sealed, unknown_names
 from nnfunc.values.types import AnyArray, Array, DType, Params, State
@@ -271,8 +271,7 @@ def _slot_problem(function: str, full: str, state: State, shape: tuple[int, ...]
 def _check_squares(function: str, slot: str, names: tuple[str, ...], grads: list[Array], squares: list[Array]) -> None:
     """Raise FloatingPointError if a gradient, or its square, is not finite."""
     for name, gradient, square in zip(names, grads, squares, strict=True):
-        found = where_not_finite(gradient)
-        require(not found, function, f"grads[{name!r}]", "be finite", found, FloatingPointError)
+        check_finite(function, f"grads[{name!r}]", gradient)
         found = where_not_finite(square)
         constraint = f"stay finite (clip the gradients, whose squares {gradient.dtype} cannot hold)"
         require(not found, function, f"state['{slot}/{name}']", constraint, found, FloatingPointError)

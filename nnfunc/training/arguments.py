@@ -11,7 +11,7 @@ from typing import NoReturn, SupportsFloat, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, on_logits, prepared
+from nnfunc.network.boundary import counted_rows, on_logits, prepared, row_numbers
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import run as run_network
 from nnfunc.network.kinds import statistics
@@ -54,8 +54,7 @@ def training_data(x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, net: Lay
     """
     _, _, inputs = prepared("train", net, params, x, None)
     rows, targets, weights = counted_rows("train", inputs, y, weight)
-    numbers = np.arange(len(inputs)) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
-    return (_undisturbed(rows, x), _undisturbed(targets, y), weights), numbers
+    return (_undisturbed(rows, x), _undisturbed(targets, y), weights), row_numbers(weight, len(inputs))
 
 
 def validation_data(validation: tuple[ArrayLike, ArrayLike] | None, data: Data) -> tuple[Array, AnyArray] | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, prepared, value_and_grads_pass
+from nnfunc.network.boundary import counted_rows, prepared, row_numbers, value_and_grads_pass
 from nnfunc.network.guard import penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
 from nnfunc.values.checks import as_size, check_pair, describe, problem, require
@@ -88,14 +88,13 @@ def sharded_value_and_grads(
     shares = np.ones(n) if weights is None else weights / np.max(weights)
     masses = [float(np.add.reduce(shares[part])) for part in plan]
     keys = [None] * count if key is None else split(key, count)
-    numbers = np.arange(n) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
     job = partial(_shard, net, loss_fn, held)
     parts = (
         [rows[part] for part in plan],
         [targets[part] for part in plan],
         [None if weights is None else shares[part] for part in plan],
         keys,
-        [int(row) for row in numbers[ends[:-1]]],
+        row_numbers(weight, n)[ends[:-1]].tolist(),
     )
     try:
         done = list((map if executor is None else executor.map)(job, *parts))
