@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from nnfunc.values.checks import describe, require
+from nnfunc.values.checks import require
 
 
 def table(rows: Sequence[Mapping[str, object]] | Mapping[str, float]) -> str:

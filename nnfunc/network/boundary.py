@@ -18,7 +18,7 @@ from nnfunc.network.watching import watched
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
-from nnfunc.values.checks import FLOAT64, check_pair, label, looked_up, problem, require
+from nnfunc.values.checks import FLOAT64, check_pair, label, looked_up, problem, require, restated
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback, Rows
@@ -124,8 +124,7 @@ def loss_pass(
     except (ValueError, FloatingPointError) as error:
         if len(rows) == len(inputs):
             raise
-        kind = ValueError if isinstance(error, ValueError) else FloatingPointError
-        raise kind(f"{error} (rows of weight 0 not counted)") from error
+        raise restated(error, f"{error} (rows of weight 0 not counted)") from error
     return held, value, dy, pullback
 
 

@@ -142,7 +142,7 @@ def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray)
     """
     takes = "(outputs, targets) -> (per_example, d_outputs)"
     try:
-        if looked_up(OWN_LOSSES, loss_fn) is not None:
+        if is_own_loss(loss_fn):
             return loss_fn(outputs, targets)
         check_callable(function, "loss_fn", loss_fn, takes)
         result = loss_fn(locked(outputs), locked(targets))

@@ -12,7 +12,7 @@ from typing import NoReturn, TypeAlias
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.layers import column_sums, dense_forward, dense_outputs, product
 from nnfunc.values.arrays import locked
-from nnfunc.values.checks import problem
+from nnfunc.values.checks import problem, restated
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import check_names, joined
 from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback
@@ -205,10 +205,9 @@ def reraise(error: Exception, name: str) -> NoReturn:
     if isinstance(error, KeyError):
         missing = problem("layer", f"{name}/{error.args[0]}", "be in params", "no such name")
         raise ValueError(missing) from error
-    for kind in (ValueError, TypeError, FloatingPointError):
-        if isinstance(error, kind):
-            function, colon, rest = str(error).partition(": ")
-            house = colon and " must " in rest
-            raise kind(f"{function}: {name}/{rest}" if house else f"layer {name}: {error}") from error
+    if isinstance(error, (ValueError, TypeError, FloatingPointError)):
+        function, colon, rest = str(error).partition(": ")
+        house = colon and " must " in rest
+        raise restated(error, f"{function}: {name}/{rest}" if house else f"layer {name}: {error}") from error
     error.add_note(f"in layer {name}")
     raise error

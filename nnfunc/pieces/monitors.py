@@ -13,7 +13,7 @@ from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from nnfunc.values.checks import as_float, as_number, as_share, as_size, describe, require
+from nnfunc.values.checks import as_float, as_number, as_share, as_size, require
 from nnfunc.values.params import sealed
 from nnfunc.values.types import Monitor, State
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
-from nnfunc.values.checks import above_zero, as_number, as_size, as_tuple, check_callable, describe, require
+from nnfunc.values.checks import above_zero, as_number, as_size, as_tuple, check_callable, require
 from nnfunc.values.types import Schedule
 
 

@@ -18,7 +18,7 @@ from nnfunc.network.kinds import statistics
 from nnfunc.network.verbs import forward, loss
 from nnfunc.training.state import Report
 from nnfunc.values.arrays import as_inputs, as_targets, check_finite, locked
-from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require
+from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require, restated
 from nnfunc.values.params import mapped
 from nnfunc.values.types import (
     AnyArray, Array, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule,
@@ -204,8 +204,7 @@ def _try_scores(run: Run, params: Params) -> None:
         except FloatingPointError:
             pass
         except (TypeError, ValueError) as error:
-            kind = ValueError if isinstance(error, ValueError) else TypeError
-            raise kind(problem("train", "validation y", "suit the loss", str(error))) from error
+            raise restated(error, problem("train", "validation y", "suit the loss", str(error))) from error
     _measured(run, trial)
 
 

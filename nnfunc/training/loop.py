@@ -27,7 +27,7 @@ from nnfunc.training.arguments import (
 )
 from nnfunc.training.state import Report, key_words, packed, resumed, section
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
-from nnfunc.values.checks import as_number, as_size, check_pair, problem, require
+from nnfunc.values.checks import as_number, as_size, check_pair, problem, require, restated
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import (
@@ -203,7 +203,7 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
             row = _refused_row(run, now)
             if not row:
                 raise
-            raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{error} ({row})") from error
+            raise restated(error, f"{error} ({row})") from error
         before, (params, optimizer_state) = now, stepped
         share = float(len(rows) if weight is None else weight[rows].sum())
         total, mass, step = total + value * share, mass + share, step + 1

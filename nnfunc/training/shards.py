@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from nnfunc.network.boundary import counted_rows, prepared, row_numbers, value_and_grads_pass
 from nnfunc.network.guard import penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
-from nnfunc.values.checks import as_size, check_pair, describe, problem, require
+from nnfunc.values.checks import as_size, check_pair, problem, require, restated
 from nnfunc.values.keys import split
 from nnfunc.values.params import sealed
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
@@ -117,8 +117,7 @@ def _shard(
     try:
         return value_and_grads_pass(_NAME, net, loss_fn, params, x, y, weight, None, key)
     except (ValueError, FloatingPointError) as error:
-        kind = ValueError if isinstance(error, ValueError) else FloatingPointError
-        raise kind(f"{error} (in the shard that begins at row {first})") from error
+        raise restated(error, f"{error} (in the shard that begins at row {first})") from error
 
 
 def _added(parts: Iterable[Part], masses: list[float], params: Params, penalty: Penalty | None) -> tuple[float, Params]:

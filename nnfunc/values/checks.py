@@ -50,6 +50,16 @@ def require(
         raise kind(problem(function, argument, constraint, describe(value) if got is ... else got))
 
 
+def restated(error: Exception, message: str) -> Exception:
+    """Return an error of the same kind, of those that the library raises, with another message.
+
+    Example:
+        >>> restated(UnicodeError("long"), "short")
+        ValueError('short')
+    """
+    return next(kind for kind in (ValueError, TypeError, FloatingPointError) if isinstance(error, kind))(message)
+
+
 def describe(value: object) -> str:
     """Say in a few words what a value is: an array by dtype and shape, a function by name.
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.values.arrays import as_real, lasting
+from nnfunc.values.arrays import as_real
 from nnfunc.values.checks import FLOAT32, FLOAT64, describe, problem, require
 from nnfunc.values.types import AnyArray, Array, DType, Params
 

@@ -100,6 +100,12 @@ def test_accuracy() -> None:
 
 
 BAD: Cases = {
+    "accuracy with a text as threshold": (
+        lambda: accuracy([[0.5]], [[1]], threshold=bad("")), TypeError, r"accuracy: threshold must be a number, got ''",
+    ),
+    "accuracy with an array as threshold": (
+        lambda: accuracy([[0.5]], [[1]], threshold=bad(np.ones(2))), TypeError, r"accuracy: threshold must be a number, got float64 array.*",
+    ),
     "spread that overflows": (
         lambda: fit_scaler([[1e300], [-1e300]]),
         FloatingPointError,
