@@ -6,8 +6,9 @@ it, `require` raises it, everything that refuses something uses one of them.
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from itertools import islice
 from typing import SupportsFloat, SupportsIndex, TypeVar
 
 import numpy as np
@@ -20,6 +21,8 @@ T = TypeVar("T")
 FLOAT32: DType = np.dtype(np.float32)
 FLOAT64: DType = np.dtype(np.float64)
 
+_LONGEST = 1000  # characters in a message: whoever reads it wants the end of it too
+
 
 def problem(function: str, argument: str, constraint: str, got: object) -> str:
     """Write an error message in the library's one form; `got` is a value, or words as they stand.
@@ -28,7 +31,34 @@ def problem(function: str, argument: str, constraint: str, got: object) -> str:
         >>> problem("dense", "n_in", "be at least 1", 0)
         'dense: n_in must be at least 1, got 0'
     """
-    return f"{function}: {argument} must {constraint}, got {got if isinstance(got, str) else describe(got)}"
+    said = got if isinstance(got, str) else describe(got)
+    text = f"{function}: {argument} must {constraint}, got {said}"
+    if len(text) < _LONGEST:
+        return text
+    return f"{function}: {shortened(argument, 120)} must {shortened(constraint, 400)}, got {shortened(said, 400)}"
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text of at most so many characters: its beginning and its end, if it is longer.
+
+    Example:
+        >>> shortened("encoder/0/W", 11), shortened("encoder/block/0/W", 11)
+        ('encoder/0/W', 'encod...0/W')
+    """
+    end = length // 3
+    return text if len(text) <= length else f"{text[: length - end - 3]}...{text[-end:]}"
+
+
+def listed(names: Collection[object]) -> str:
+    """Return names with commas between them, or the first few and how many more there are.
+
+    Example:
+        >>> listed("ab"), listed([]), listed(range(30000))
+        ('a, b', 'none', '0, 1, 2, 3, 4, 5, 6, 7 and 29992 more')
+    """
+    few = 12 if len(names) <= 12 else 8
+    shown = ", ".join(shortened(str(name), 40) for name in islice(names, few)) or "none"
+    return shown if len(names) <= few else f"{shown} and {len(names) - few} more"
 
 
 def require(
@@ -57,26 +87,32 @@ def restated(error: Exception, message: str) -> Exception:
         >>> restated(UnicodeError("long"), "short")
         ValueError('short')
     """
-    return next(kind for kind in (ValueError, TypeError, FloatingPointError) if isinstance(error, kind))(message)
+    kind = next(kind for kind in (ValueError, TypeError, FloatingPointError) if isinstance(error, kind))
+    return kind(message if len(message) < _LONGEST else shortened(message, _LONGEST - 1))
 
 
 def describe(value: object) -> str:
     """Say in a few words what a value is: an array by dtype and shape, a function by name.
 
     Example:
-        >>> describe(np.zeros((2, 3)))
-        'float64 array of shape (2, 3)'
-        >>> describe([1, 2])
-        '[1, 2]'
+        >>> describe(np.zeros((2, 3))), describe(np.zeros((2, 3)).view(np.recarray))
+        ('float64 array of shape (2, 3)', 'float64 recarray of shape (2, 3)')
+        >>> describe([1, 2]), describe((np.sin, np.cos))
+        ('[1, 2]', 'the functions (sin, cos)')
     """
     if isinstance(value, np.ndarray):
-        return f"{value.dtype} array of shape {value.shape}"
+        kind = "array" if type(value) is np.ndarray else type(value).__name__
+        return f"{shortened(str(value.dtype), 80)} {kind} of shape {value.shape}"
     if callable(value) and hasattr(value, "__name__"):
-        return f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}"
+        return shortened(f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}", 80)
+    if type(value) is tuple and 0 < len(value) < 4 and all(map(callable, value)):
+        return f"the functions ({', '.join(shortened(label(each), 30) for each in value)})"
+    if type(value) in (list, tuple) and isinstance(value, (list, tuple)) and len(value) > 80:
+        value = value[:80]  # more cannot be shown, and to write it all could take minutes
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # Python prints no integer of more than some thousand digits
-        text = f"a very long {type(value).__name__}"
+    except Exception:  # Python prints no integer of more than some thousand digits, and others raise what they like
+        text = "a very long int" if isinstance(value, int) else f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -128,6 +164,40 @@ def check_callable(function: str, argument: str, value: object, takes: str) -> N
         raise TypeError(problem(function, argument, f"be a function {takes}", describe(value)))
 
 
+def made(value: object, kind: object) -> str:
+    """Describe what stands where a piece of a kind belongs; if it is a function that makes such pieces, say how it is called.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> from nnfunc.values.types import Layer
+        >>> made(dense, Layer)
+        'the function dense (dense(n_in, n_out) makes one)'
+        >>> made(3, Layer)
+        '3'
+    """
+    if getattr(value, "__annotations__", {}).get("return") != kind or not callable(value):
+        return describe(value)
+    import inspect  # 10 ms, which a process that only predicts need not spend
+
+    needed = [
+        f"{'*' * (each.kind is each.VAR_POSITIONAL)}{name}"
+        for name, each in inspect.signature(value).parameters.items()
+        if each.default is each.empty and each.kind is not each.VAR_KEYWORD
+    ]
+    return f"{describe(value)} ({label(value)}({', '.join(needed)}) makes one)"
+
+
+def as_flag(function: str, argument: str, value: bool) -> bool:
+    """Return `value`, if it is true or false and not a word or number, which Python would take for one of them.
+
+    Example:
+        >>> as_flag("momentum", "nesterov", np.True_)
+        True
+    """
+    require(isinstance(value, (bool, np.bool_)), function, argument, "be True or False", kind=TypeError, value=value)
+    return bool(value)
+
+
 def check_pair(function: str, argument: str, pair: object, form: str = "(init, forward)") -> None:
     """Raise TypeError unless `pair` is a tuple of two functions.
 
@@ -145,7 +215,7 @@ def arguments_of(function: Callable[..., object], count: int) -> str:
         >>> arguments_of(problem, 4), arguments_of(problem, 1)
         ('', '(function, argument, constraint, got)')
     """
-    import inspect  # 10 ms, which a process that only predicts need not spend
+    import inspect  # as slow as above
 
     try:
         signature = inspect.signature(function)
@@ -194,7 +264,11 @@ def as_number(function: str, argument: str, value: SupportsFloat, least: float =
         >>> as_number("sgd_step", "lr", np.float64(0.5))
         0.5
     """
-    number = value if type(value) is float else as_float(function, argument, value)
+    if type(value) is float:
+        number = value
+    else:  # True would be 1.0, and is most often meant for another argument
+        require(not isinstance(value, (bool, np.bool_)), function, argument, "be a number", kind=TypeError, value=value)
+        number = as_float(function, argument, value)
     if not math.isfinite(number) or number < least:
         bound = "be finite" if least == -math.inf else f"be finite and at least {least:g}"
         raise ValueError(problem(function, argument, bound, number))
@@ -208,7 +282,9 @@ def as_float(function: str, argument: str, value: SupportsFloat) -> float:
         >>> as_float("early_stopping", "metric", np.float32("inf"))
         inf
     """
-    if isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.ndim):
+    # Python makes floats of text, and NumPy of a complex number's real part.
+    is_real = not isinstance(value, (np.ndarray, np.generic)) or (value.ndim == 0 and value.dtype.kind in "fiub")
+    if isinstance(value, (str, bytes, bytearray)) or not is_real:
         raise TypeError(problem(function, argument, "be a number", describe(value)))
     try:
         return float(value)

@@ -1,4 +1,4 @@
-"""Files: params, or the state of a whole run, in one file that is always whole.
+"""Files: params, or the state of a whole run, and the names that go with them, in one file that is always whole.
 
 The file is NumPy's own npz without compression or pickles, readable by plain
 ``np.load``: a header ``nnfunc.json`` and one array per name. Its last bytes are
@@ -10,17 +10,20 @@ and the memory it takes is some three times the length of the file.
 """
 
 import contextlib
+import errno
 import io
 import math
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnfunc.values.arrays import as_real
-from nnfunc.values.checks import describe, problem, require
+from nnfunc.values.checks import describe, problem, require, shortened
 from nnfunc.values.params import check_names, sealed
 from nnfunc.values.types import AnyArray, State
 from nnfunc.version import __version__
@@ -32,7 +35,8 @@ _HEADER = "nnfunc.json"
 _MARK = b"nnfunc checkpoint "
 _SEAL_SIZE = len(_MARK) + len(b"1 sha256 ") + 64
 _END_SIZE = 22  # of a zip's end record, which the seal follows as the archive's comment
-_KINDS = "fiub"
+_KINDS = "fiubU"
+_LAST_CHARACTER = 0x10FFFF
 # A fixed date: the same values make the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -47,8 +51,8 @@ def save(path: FileName, values: State) -> None:
 
     Args:
         path: of the file; its directory must be there.
-        values: a flat mapping of names to arrays of floats, integers or
-            booleans; names are parts joined by ``/``, none of them ``..``.
+        values: a flat mapping of names to arrays of floats, integers, booleans
+            or text; names are parts joined by ``/``, none of them ``..``.
 
     Raises:
         TypeError: `values` are no mapping of names to such arrays.
@@ -59,20 +63,26 @@ def save(path: FileName, values: State) -> None:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as directory:
-        ...     save(f"{directory}/params.npz", {"W": np.array([1.0, 2.0])})
+        ...     save(f"{directory}/params.npz", {"W": np.array([1.0, 2.0]), "classes": np.array(["no", "yes"])})
         ...     dict(load(f"{directory}/params.npz"))
-        {'W': array([1., 2.])}
+        {'W': array([1., 2.]), 'classes': array(['no', 'yes'], dtype='<U3')}
     """
-    data, target = _packed(values), _target(path)
-    part = target.with_name(f".{target.name[:80]}.{os.getpid()}.{os.urandom(6).hex()}.part")
+    data, name = _packed(values), _checked_path("save", path)
     try:
-        with _in_place_of(target, part) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_directory(target.parent)
+        target, mode = _target(name)
+        beginning = os.fsencode(target.name)[:80].decode(errors="ignore")  # it is bytes that a file system counts
+        part = target.with_name(f".{beginning}.{os.getpid()}.{os.urandom(6).hex()}.part")
+        try:
+            try:
+                _write(part, data, mode)
+                os.replace(part, target)
+            finally:
+                _remove(part)
+            _sync_directory(target.parent)
+        finally:
+            _remove(part)  # again, as an interrupt may have come in the middle of the first
     except OSError as error:
-        raise type(error)(error.errno, f"save: {path} must be writable, got {error.strerror}") from error
+        raise _told("save", name, "be writable", error) from error
 
 
 def load(path: FileName) -> State:
@@ -80,8 +90,8 @@ def load(path: FileName) -> State:
 
     Raises:
         FileNotFoundError, OSError: the file is not there, or cannot be read.
-        ValueError: it is not a whole checkpoint of this format; the message
-            names the file and the fault.
+        ValueError: it is no plain file, or not a whole checkpoint of this
+            format; the message names the file and the fault.
 
     Example:
         >>> import tempfile
@@ -90,14 +100,27 @@ def load(path: FileName) -> State:
         ...     try:
         ...         load(f"{directory}/other.npz")
         ...     except ValueError as error:
-        ...         print(str(error).partition(" must ")[2])
-        be a whole checkpoint that save wrote, got a file without its seal
+        ...         print(str(error).partition(" must ")[2].replace(directory, "."))
+        be a whole checkpoint that save wrote, got a file without its seal,
+        as np.savez makes them (to read it: dict(np.load('./other.npz')))
     """
+    name = _checked_path("load", path)
     try:
-        data = Path(_checked_path("load", path)).read_bytes()
+        _check_plain("load", name, os.stat(name).st_mode, "be a plain file")  # before it is opened: a pipe would wait
+        with open(name, "rb", opener=_at_once) as file:
+            facts = os.fstat(file.fileno())
+            _check_plain("load", name, facts.st_mode, "be a plain file")  # which it may have been no longer
+            file.seek(max(facts.st_size - _SEAL_SIZE, 0))
+            data = file.read(_SEAL_SIZE)
+            file.seek(0)
+            # Without a seal no more is read: the file may be longer than the memory.
+            foreign = "" if data.startswith(_MARK) else _foreign(name, file)
+            data = data if foreign else file.read(facts.st_size)
     except OSError as error:
-        raise type(error)(error.errno, f"load: {path} must be a file that can be read, got {error.strerror}") from error
+        raise _told("load", name, "be a file that can be read", error) from error
     try:
+        if foreign:
+            raise ValueError(foreign)
         _check_seal(data)
         return sealed(_unpacked(data))
     except MemoryError:
@@ -105,22 +128,103 @@ def load(path: FileName) -> State:
     except Exception as error:
         # A hostile archive can raise nearly anything on its way through zipfile; all of it means the same.
         fault = str(error) if type(error) is ValueError else f"{type(error).__name__} while reading it: {error}"
-        raise ValueError(problem("load", str(path), "be a whole checkpoint that save wrote", fault)) from error
+        raise ValueError(problem("load", _shown(name), "be a whole checkpoint that save wrote", fault)) from error
 
 
 def _checked_path(function: str, path: FileName) -> str:
-    """Return a path as a string, if it is one."""
-    is_path = isinstance(path, (str, os.PathLike)) and "\0" not in os.fspath(path)
-    require(is_path, function, "path", "be a path, as a string or pathlib's", kind=TypeError, value=path)
-    return os.fspath(path)
+    """Return a path as a string, if it is one that the system can hold."""
+    name: object = None
+    with contextlib.suppress(Exception):  # of a path of a user's own
+        name = os.fspath(path)
+    hint = " (os.fsdecode makes one of bytes)" if isinstance(name, bytes) else ""
+    if not isinstance(name, str):
+        raise TypeError(problem(function, "path", f"be a path, as a string or pathlib's{hint}", describe(path)))
+    try:
+        sound = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        sound = False
+    require(sound, function, "path", "be made of characters that can be in a file's name", value=name)
+    return name
 
 
-def _target(path: FileName) -> Path:
-    """Return the file that a path leads to, links followed; if it is there it must be a plain file."""
-    target = Path(os.path.realpath(_checked_path("save", path)))
-    strange = target.exists() and not target.is_file() and not target.is_dir()
-    require(not strange, "save", str(path), "be a plain file, or none yet", "a device or pipe")
-    return target
+def _shown(name: str) -> str:
+    """Return a path as it stands in a message."""
+    return name if 0 < len(name) <= 200 and name.isprintable() else shortened(repr(name), 200)
+
+
+def _told(function: str, name: str, constraint: str, error: OSError) -> OSError:
+    """Return an error of the system as one sentence, of the same kind."""
+    return OSError(error.errno, problem(function, _shown(name), constraint, error.strerror or str(error)))
+
+
+def _check_plain(function: str, name: str, mode: int, constraint: str) -> None:
+    """Raise unless this is the mode of a plain file."""
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    require(stat.S_ISREG(mode), function, _shown(name), constraint, "a device or pipe")
+
+
+def _at_once(name: str, flags: int) -> int:
+    """Open a file without waiting for anybody at its other end."""
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _target(name: str) -> tuple[Path, int | None]:
+    """Return the file that a path leads to, links followed, and its mode; if it is there it must be a plain file."""
+    try:
+        # First, as realpath takes minutes for a path that is too long.
+        mode = stat.S_IFDIR if name.endswith(("/", os.sep)) else os.stat(name).st_mode
+    except FileNotFoundError:
+        return Path(os.path.realpath(name)), None
+    _check_plain("save", name, mode, "be a plain file, or none yet")
+    return Path(os.path.realpath(name)), mode & 0o777
+
+
+def _foreign(name: str, file: BinaryIO) -> str:
+    """Say that a file has no seal, and if its beginning tells whose it is, the line that reads it."""
+    start = file.read(4096)
+    path = repr(name) if len(name) <= 120 else "path"
+    maker, line = "", ""
+    if start.startswith(b"PK"):
+        maker, line = _archive(path, start, file)
+    elif start.startswith(b"\x93NUMPY"):
+        maker, line = "np.save", _numpys("np.load({})", path, start)
+    elif start.startswith(b"\x89HDF"):
+        maker, line = "h5py and Keras", f"h5py.File({path})"
+    elif start.startswith(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."):
+        maker, line = "torch.save", f"torch.load({path})"
+    elif start.startswith(b"\x80") and b"joblib.numpy_pickle" in start:
+        maker, line = "joblib.dump", f"joblib.load({path}), if you trust it"
+    elif start.startswith(b"\x80"):
+        maker, line = "pickle.dump", f"pickle.loads(pathlib.Path({path}).read_bytes()), if you trust it"
+    elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= os.fstat(file.fileno()).st_size:
+        maker, line = "safetensors", f"safetensors.numpy.load_file({path})"
+    fault = "a file without its seal" if start else "an empty file"
+    return f"{fault}, as {maker} makes them (to read it: {line})" if maker else fault
+
+
+def _archive(path: str, start: bytes, file: BinaryIO) -> tuple[str, str]:
+    """Say who makes a zip archive that begins like this, and the line that reads it."""
+    import zipfile
+
+    first = start[30 : 30 + int.from_bytes(start[26:28], "little")]
+    if first.endswith(b"/data.pkl"):
+        return "torch.save", f"torch.load({path})"
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if not first.endswith(b".npy") or any(m.compress_type not in (0, zipfile.ZIP_DEFLATED) for m in members):
+                return "", ""
+            heads = [archive.open(member).read(256) for member in members]
+    except Exception:  # cut, or made to harm
+        return "", ""
+    return "np.savez", _numpys("dict(np.load({}))", path, *heads)
+
+
+def _numpys(call: str, path: str, *heads: bytes) -> str:
+    """Write the call that reads what begins like this: with pickles if there are objects in it."""
+    objects = any(b"'|O'" in head for head in heads)
+    return f"{call.format(f'{path}, allow_pickle=True')}, if you trust it" if objects else call.format(path)
 
 
 def _packed(values: State) -> memoryview:
@@ -128,7 +232,7 @@ def _packed(values: State) -> memoryview:
     check_names("save", "values", values)
     arrays: dict[str, AnyArray] = {}
     for name, value in values.items():
-        arrays[name] = as_real("save", f"values[{name!r}]", value, "hold floats, integers or booleans")
+        arrays[name] = _storable(name, value)
         parts = "have names of at most 1000 characters whose parts are not empty, '.' or '..', without \\, : or NUL"
         require(_is_plain(name), "save", "values", parts, value=name)
     import json  # with zipfile and hashlib 13 ms, which a process without files need not spend
@@ -151,6 +255,56 @@ def _packed(values: State) -> memoryview:
     data = out.getbuffer()
     data[-_SEAL_SIZE:] = _seal(data[:-_SEAL_SIZE])
     return data
+
+
+def _storable(name: str, value: ArrayLike) -> AnyArray:
+    """Return a value as an array of numbers or text; what is nested is told its flat form."""
+    argument = f"values[{shortened(name, 100)!r}]"
+    if isinstance(value, Mapping):
+        text = "be an array, as values are flat" + _flat(name, "str(k)", f"values[{name!r}].items()")
+        raise TypeError(problem("save", argument, text, f"a mapping of {describe(list(value))}"))
+    array = _as_text(value)
+    if array is not None:
+        require(_is_text(array), "save", argument, "hold text", "numbers that are no characters")
+        return array
+    hint = "hold floats, integers, booleans or text"
+    if isinstance(value, (list, tuple)):
+        flat = _flat(name, "str(k)", f"enumerate(values[{name!r}])")
+        try:
+            return as_real("save", argument, value, hint + flat)
+        except ValueError as error:
+            raise ValueError(problem("save", argument, f"be one array{flat}", "a ragged sequence")) from error
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OT" and all(type(each) is str for each in value.flat):
+        names = f"values[{name!r}]{'.tolist()' * (value.dtype.kind == 'T')}"
+        hint += f" (convert with np.array({names}, dtype=str))"
+    return as_real("save", argument, value, hint)
+
+
+def _flat(name: str, key: str, pairs: str) -> str:
+    """Write the expression that gives nested values flat."""
+    return f" (in its place give {{{name + '/'!r} + {key}: a for k, a in {pairs}}})" if len(name) <= 100 else ""
+
+
+def _as_text(value: ArrayLike) -> AnyArray | None:
+    """Return text, or lists of nothing but text, as an array."""
+    if type(value) is np.ndarray:
+        return value if value.dtype.kind == "U" else None
+    if not isinstance(value, (str, list, tuple)):
+        return None
+    with contextlib.suppress(ValueError):
+        array: AnyArray = np.asarray(value)
+        # Of text beside numbers NumPy makes text.
+        if array.dtype.kind == "U" and all(isinstance(each, str) for each in np.asarray(value, dtype=object).flat):
+            return array
+    return None
+
+
+def _is_text(array: AnyArray) -> bool:
+    """Say whether every number in an array of text is that of a character."""
+    if array.size == 0:
+        return True
+    codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return int(codes.max()) <= _LAST_CHARACTER
 
 
 def _seal(body: bytes | memoryview) -> bytes:
@@ -221,6 +375,8 @@ def _array(data: bytes, dtype: str, shape: tuple[int, ...]) -> AnyArray:
             if len(rest) != kind.itemsize * math.prod(shape):
                 raise ValueError(f"{len(rest)} bytes for an array of shape {shape}")
             flat: AnyArray = np.frombuffer(rest, kind)
+            if kind.kind == "U" and not _is_text(flat):
+                raise ValueError("text with numbers in it that are no characters")
             return np.array(flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape), order="K")
     raise ValueError(f"another array than the {dtype} of shape {shape} that the header says")
 
@@ -232,20 +388,20 @@ def _is_plain(name: str) -> bool:
     return not strange and len(name) <= 1000 and name != _HEADER and name.isprintable()
 
 
-@contextlib.contextmanager
-def _in_place_of(target: Path, part: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of `target` in the end; nothing of it is left if anything fails."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(part, flags, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if target.exists() and hasattr(os, "fchmod"):
-                os.fchmod(descriptor, target.stat().st_mode & 0o777)
-            yield file
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _write(part: Path, data: memoryview, mode: int | None) -> None:
+    """Write a new file to the disk, with the mode of the one whose place it will take."""
+    with open(part, "xb") as file:
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(file.fileno(), mode)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _remove(part: Path) -> None:
+    """Remove a file if it is there."""
+    with contextlib.suppress(OSError):
+        part.unlink()
 
 
 def _sync_directory(directory: Path) -> None:

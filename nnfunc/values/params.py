@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.values.arrays import as_real
-from nnfunc.values.checks import FLOAT32, FLOAT64, describe, problem, require
+from nnfunc.values.checks import FLOAT32, FLOAT64, describe, listed, problem, require, shortened
 from nnfunc.values.types import AnyArray, Array, DType, Params
 
 
@@ -70,7 +70,7 @@ def map_params(f: Callable[..., Array], *params: Params) -> Params:
     for each in params:
         check_names("map_params", "params", each)
         same = each.keys() == params[0].keys()
-        require(same, "map_params", "params", f"have the same names ({', '.join(params[0])})", list(each))
+        require(same, "map_params", "params", f"have the same names ({listed(params[0])})", list(each))
     # A copy, as nobody can know whether f keeps what it returns.
     return mapped(lambda *arrays: np.array(as_real("map_params", "f(array)", f(*arrays))), *params)
 
@@ -96,7 +96,7 @@ def check_names(function: str, argument: str, mapping: Mapping[str, ArrayLike]) 
         ...
         TypeError: freeze: mapping must be a mapping of names to arrays, got [1]
     """
-    if not hasattr(mapping, "items"):
+    if not hasattr(mapping, "items") or isinstance(mapping, type):
         raise TypeError(problem(function, argument, "be a mapping of names to arrays", describe(mapping)))
     for name in mapping:
         require(isinstance(name, str), function, argument, "have strings as names", name, TypeError)
@@ -146,16 +146,30 @@ def checked_params(function: str, params: Params, argument: str = "params") -> t
 def _converted_params(function: str, params: Params, argument: str) -> tuple[Params, DType]:
     """Convert what is no array, and say what is wrong with params that are not as they should be."""
     check_names(function, argument, params)
+    _refuse_state(function, argument, params)
     called = {name: name if argument == "params" else f"{argument}[{name!r}]" for name in params}
     arrays = {name: as_real(function, called[name], value) for name, value in params.items()}
     dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
     for name, array in arrays.items():
         fits = array.dtype in (FLOAT32, FLOAT64) or not isinstance(params[name], np.ndarray)
         require(fits, function, called[name], "be a float32 or float64 array", array, TypeError)
-    kinds = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
-    require(len(dtypes) == 1, function, argument, "share one dtype", kinds, TypeError)
+    if len(dtypes) != 1:
+        kinds = listed([f"{name} {array.dtype}" for name, array in arrays.items()])
+        raise TypeError(problem(function, argument, "share one dtype", kinds))
     dtype = dtypes.pop()
     return {name: array.astype(dtype, copy=False) for name, array in arrays.items()}, dtype
+
+
+def _refuse_state(function: str, argument: str, params: Mapping[str, ArrayLike]) -> None:
+    """Raise TypeError for what lies beside params in a file or a state, and say how the params are got out of it."""
+    if "train/epoch" in params and "train/step" in params:
+        got = "a training state (current_params(state) takes its params out)"
+        raise TypeError(problem(function, argument, "be a mapping of names to arrays of floats", got))
+    for name, value in params.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "U":
+            take = f"params = dict(params); text = params.pop({name!r})"
+            constraint = f"be floats; take it out: {take}" if len(name) < 100 else "be floats"
+            raise TypeError(problem(function, shortened(name, 100), constraint, value))
 
 
 def unknown_names(function: str, argument: str, grads: Params, params: Params) -> str:
@@ -165,8 +179,8 @@ def unknown_names(function: str, argument: str, grads: Params, params: Params) -
         >>> unknown_names("sgd_step", "grads", {"V": np.ones(1)}, {"W": np.ones(1)})
         'sgd_step: grads must have names that are in params (W), got V'
     """
-    unknown = ", ".join(name for name in grads if name not in params)
-    return problem(function, argument, f"have names that are in params ({', '.join(params)})", unknown)
+    unknown = listed([name for name in grads if name not in params])
+    return problem(function, argument, f"have names that are in params ({listed(params)})", unknown)
 
 
 def is_weight(name: str, array: Array) -> bool:

@@ -7,9 +7,11 @@ import hashlib
 import io
 import json
 import os
+import pathlib
 import pickle
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,7 +27,7 @@ import numpy as np
 import pytest
 import resume
 
-from nnfunc import AnyArray, State, adam, freeze, init, load, mlp, mse, save, train
+from nnfunc import AnyArray, State, adam, forward, freeze, init, load, mlp, mse, save, train
 from tests.numeric import bad, same_bits
 from tests.sentences import assert_sentence
 
@@ -41,6 +43,16 @@ VALUES: State = freeze(
         "odd": np.array([np.nan, -0.0, np.inf, 5e-324]),
     }
 )
+# Names that go with params: of columns and classes.
+TEXT: State = {
+    "classes": np.array(["Hund", "Käse", "猫", "🐈", ""]),
+    "one": np.array("a word"),
+    "none": np.array([], dtype=str),
+    "rows": np.asfortranarray([["a", "bc"], ["def", "g"]]),
+    "swapped": np.array(["ab", "c"], ">U2"),
+    "odd": np.array(["a\0b", "\ud800", "\n"]),
+    "W": np.ones((2, 2)),
+}
 
 
 def written(tmp_path: Path, values: State = VALUES) -> bytes:
@@ -67,6 +79,33 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         changing: Any = read
         changing["t"] = read["t"]
+
+
+def test_text_is_kept_beside_numbers(tmp_path: Path) -> None:
+    save(tmp_path / "file", {**TEXT, "list": bad(["no", "yes"]), "word": bad("yes")})
+    read = dict(load(tmp_path / "file"))
+    assert read.pop("list").tolist() == ["no", "yes"]
+    assert read.pop("word").tolist() == "yes"
+    assert same_bits(read, dict(TEXT))
+    assert not any(a.flags.writeable for a in read.values())
+    with np.load(tmp_path / "file", allow_pickle=False) as file:
+        assert file["classes"].tolist() == TEXT["classes"].tolist()
+    strided = np.array(["aa", "b", "cc", "d"])[::2]
+    save(tmp_path / "file", {"strided": strided})
+    assert load(tmp_path / "file")["strided"].tolist() == ["aa", "cc"]
+
+
+def test_params_go_on_when_the_text_beside_them_is_taken_out(tmp_path: Path) -> None:
+    net, x = mlp([2, 3, 2]), np.ones((1, 2), np.float32)
+    start = init(net, 0)
+    save(tmp_path / "file", {**start, "classes": np.array(["no", "yes"])})
+    params = load(tmp_path / "file")
+    with pytest.raises(TypeError, match="take it out") as caught:
+        forward(net, params, x)
+    names: dict[str, Any] = {"params": params}
+    exec(str(caught.value).split(": ", 2)[2].split("),")[0] + ")", names)
+    assert names["params"].keys() == start.keys()
+    assert np.array_equal(forward(net, names["params"], x), forward(net, start, x))
 
 
 def test_plain_numpy_reads_it_and_the_header_says_what_is_in_it(tmp_path: Path) -> None:
@@ -102,6 +141,8 @@ def test_names_that_could_be_paths_are_refused(tmp_path: Path, name: str) -> Non
     assert not list(tmp_path.iterdir())
 
 
+with os.scandir(os.fsencode(Path(__file__).parent)) as entries:
+    BYTES = next(entries)  # a path of bytes
 BAD: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "values of objects": (
         lambda path: save(path / "f", {"a": np.array([None])}),
@@ -129,6 +170,50 @@ BAD: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
         IsADirectoryError,
         "load: .* must be a file that can be read, got Is a directory",
     ),
+    "values with a mapping inside": (
+        lambda path: save(path / "f", {"a": bad({"W": np.ones(1)})}),
+        TypeError,
+        r"save: values\['a'\] must be an array, as values are flat \(.*\), got a mapping of \['W'\]",
+    ),
+    "values with arrays of two shapes": (
+        lambda path: save(path / "f", {"a": bad([np.ones(1), np.ones(2)])}),
+        ValueError,
+        r"save: values\['a'\] must be one array \(.*\), got a ragged sequence",
+    ),
+    "values of text and numbers": (
+        lambda path: save(path / "f", {"a": bad(["a", 1])}),
+        TypeError,
+        r"save: values\['a'\] must hold floats, integers, booleans or text.*",
+    ),
+    "text of no characters": (
+        lambda path: save(path / "f", {"a": np.array([2**31], np.uint32).view("U1")}),
+        ValueError,
+        r"save: values\['a'\] must hold text, got numbers that are no characters",
+    ),
+    "values a type": (lambda path: save(path / "f", bad(dict)), TypeError, "save: values must be a mapping.*"),
+    **{
+        f"{function.__name__} {what}": (partial(lambda call, _: call(), partial(function, bad(path), *rest)), kind, f"{function.__name__}: {sentence}")
+        for function, rest in ((save, (VALUES,)), (load, ()))
+        for what, path, kind, sentence in (
+            ("a number", 3, TypeError, "path must be a path, as a string or pathlib's, got 3"),
+            ("bytes", b"f", TypeError, r"path must be .* \(os.fsdecode makes one of bytes\), got b'f'"),
+            ("an entry of bytes", BYTES, TypeError, r"path must be .*os.fsdecode.*"),
+            ("NUL", "f\0", ValueError, r"path must be made of characters .*, got 'f\\x00'"),
+            ("a lone surrogate", "f\ud800", ValueError, r"path must be made of characters .*, got 'f\\ud800'"),
+            ("a name too long", "f" * 300, OSError, "'fff.*fff' must be .*, got File name too long"),
+            ("a path too long", "f/" * 10**6 + "f", OSError, "'f/f.*' must be .*, got File name too long"),
+            ("not in a directory", f"{__file__}/f", NotADirectoryError, ".*f must be .*, got Not a directory"),
+            ("a device", "/dev/zero", ValueError, "/dev/zero must be a plain file.*, got a device or pipe"),
+        )
+    },
+    "save nothing": (lambda path: save("", VALUES), IsADirectoryError, "save: '' must be writable, got Is a directory"),
+    "load nothing": (lambda path: load(""), FileNotFoundError, "load: '' must be a file .*, got No such file.*"),
+    "load of no length": (lambda path: load("/proc/self/maps"), ValueError, "load: .*maps must be .*, got a file without its seal"),
+    "save by a name for a directory": (
+        lambda path: save(f"{path}/f/", VALUES),
+        IsADirectoryError,
+        "save: .*f/ must be writable, got Is a directory",
+    ),
 }
 
 
@@ -137,6 +222,162 @@ def test_bad_values_and_places_meet_one_clear_sentence(tmp_path: Path, name: str
     call, kind, pattern = BAD[name]
     assert_sentence(partial(call, tmp_path), kind, pattern)
     assert not list(tmp_path.iterdir())
+
+
+def test_only_plain_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+    for name in ("pipe", "link", "socket"):
+        with pytest.raises(ValueError, match=f"^load: .*{name} must be a plain file, got a device or pipe"):
+            load(tmp_path / name)
+    for function in (partial(load, tmp_path / "loop"), partial(save, tmp_path / "loop", VALUES)):
+        with pytest.raises(OSError, match="loop must be .*, got Too many levels of symbolic links"):
+            function()
+    save(tmp_path / "file", VALUES)
+    (tmp_path / "good").symlink_to(tmp_path / "file")
+    assert same_bits(dict(load(tmp_path / "good")), dict(VALUES))
+
+
+def test_of_a_file_without_a_seal_no_more_is_read_than_its_ends(tmp_path: Path) -> None:
+    with open(tmp_path / "bad", "wb") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="got a file without its seal"):
+        load(tmp_path / "bad")
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("letter", ["f", "é", "猫", "🐈"])
+def test_names_may_be_as_long_as_the_system_lets_them(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / (letter * (255 // len(letter.encode())))
+    save(path, VALUES)
+    assert same_bits(dict(load(path)), dict(VALUES))
+
+
+def as_npz(write: Callable[..., object], path: Path, *arrays: AnyArray, **named: AnyArray) -> None:
+    """Write arrays as NumPy does, to just this path."""
+    with path.open("wb") as file:
+        write(file, *arrays, **named)
+
+
+def by_torch(path: Path) -> None:
+    """Write what torch.save does, as far as it matters here."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+
+
+MIXED: Any = np.array([None, "a"])
+FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "savez": (lambda path: as_npz(np.savez, path, W=np.ones(2), classes=np.array(["a"])), "dict(np.load("),
+    "savez_compressed": (lambda path: as_npz(np.savez_compressed, path, np.ones(2), np.ones(3)), "dict(np.load("),
+    "savez of objects": (lambda path: as_npz(np.savez, path, a=np.ones(1), b=MIXED), "allow_pickle=True"),
+    "compressed objects": (lambda path: as_npz(np.savez_compressed, path, a=MIXED), "allow_pickle=True"),
+    "save": (lambda path: as_npz(np.save, path, np.ones(2)), "np.load("),
+    "save of objects": (lambda path: as_npz(np.save, path, MIXED), "allow_pickle=True"),
+    "pickle": (lambda path: path.write_bytes(pickle.dumps({"W": np.ones(2)})), "pickle.loads("),
+    "old pickle": (lambda path: path.write_bytes(pickle.dumps({"W": np.ones(2)}, 2)), "pickle.loads("),
+    "torch": (by_torch, ""),
+    "old torch": (lambda path: path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."), ""),
+    "h5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), ""),
+    "safetensors": (lambda path: path.write_bytes(b"\x02" + bytes(7) + b"{}"), ""),
+    "joblib": (lambda path: path.write_bytes(b"\x80\x04\x95\x8c\x13joblib.numpy_pickle\x94"), ""),
+}
+
+
+@pytest.mark.parametrize("maker", FOREIGN)
+def test_a_file_of_somebody_elses_is_told_its_way_in(tmp_path: Path, maker: str) -> None:
+    write, call = FOREIGN[maker]
+    path = tmp_path / "it's theirs"
+    write(path)
+    with pytest.raises(ValueError, match=r"got a file without its seal, as .* makes? them \(to read it: ") as caught:
+        load(path)
+    line = str(caught.value).partition("(to read it: ")[2].removesuffix(")").removesuffix(", if you trust it")
+    assert repr(str(path)) in line
+    assert call in line
+    if call:
+        eval(line, {"np": np, "pickle": pickle, "pathlib": pathlib})
+    if "dict" in call and not maker.endswith("objects"):
+        save(path, eval(line, {"np": np}))
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"a": {"W": 1, 2: 2}, "b": np.ones(1)}, {"a": [np.ones(1), np.ones(2)]}, {"a": [{"W": 1.0}]}, {"it's": {"'": {"W": 1}}}],
+)
+def test_nested_values_are_told_their_flat_form(tmp_path: Path, values: dict[str, Any]) -> None:
+    flat = dict(values)
+    for _ in range(3):
+        try:
+            save(tmp_path / "file", flat)
+            break
+        except (TypeError, ValueError) as error:
+            name = next(name for name, value in flat.items() if not isinstance(value, np.ndarray))
+            more = eval(str(error).partition("in its place give ")[2].rpartition("), got")[0], {"values": flat})
+            del flat[name]
+            flat |= more
+    assert len(load(tmp_path / "file")) >= len(values)
+
+
+@pytest.mark.parametrize("names", [np.array(["a", "bc"], object), np.array(["a"], np.dtypes.StringDType())])
+def test_objects_that_are_text_are_told_how_to_become_it(tmp_path: Path, names: AnyArray) -> None:
+    values = {"names": names}
+    with pytest.raises(TypeError, match="convert with") as caught:
+        save(tmp_path / "file", values)
+    line = str(caught.value).partition("convert with ")[2].rpartition("), got")[0]
+    save(tmp_path / "file", {"names": eval(line, {"np": np, "values": values})})
+    assert load(tmp_path / "file")["names"].tolist() == names.tolist()
+
+
+# CPython itself closes a file that an interrupt keeps from being closed, and warns.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_at_any_point_leaves_one_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = {"a": np.zeros(3)}, {"a": np.ones(3)}
+
+    def interrupted(after: int, failing: bool) -> bool:
+        """Save with an interrupt after so many instructions; say whether it came."""
+        left = [after]
+
+        def trace(frame: Any, event: str, arg: object) -> Any:
+            if not frame.f_code.co_filename.endswith("files.py") or frame.f_code.co_name == "_packed":
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                left[0] -= 1
+                if left[0] == 0:
+                    raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda descriptor: os.close(10**6) if failing else None)
+            sys.settrace(trace)
+            try:
+                save(tmp_path / "file", new)
+            except KeyboardInterrupt:
+                return True
+            except OSError:
+                return False
+            finally:
+                sys.settrace(before)
+        return False
+
+    data = written(tmp_path, old)
+    for failing in (False, True):
+        after = 1
+        while True:
+            (tmp_path / "file").write_bytes(data)
+            came = interrupted(after, failing)
+            assert [path.name for path in tmp_path.iterdir()] == ["file"], (after, failing)
+            assert load(tmp_path / "file")["a"].tolist() in ([0.0] * 3, [1.0] * 3)
+            if not came:
+                break
+            after += 1
+        assert after > 100
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,6 +517,14 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "another shape than the header": (
         lambda: sealed_archive([header({"a": ["<f4", [3]]}), ("a.npy", GOOD)]),
         "another array than",
+    ),
+    "text of no characters": (
+        lambda: sealed_archive([header({"a": ["<U1", [1]]}), ("a.npy", npy_of("<U1", (1,), b"\xff" * 4))]),
+        "text with numbers in it that are no characters",
+    ),
+    "text of no length": (
+        lambda: sealed_archive([header({"a": ["<U0", [1]]}), ("a.npy", npy_of("<U0", (1,)))]),
+        "ValueError|another|itemsize",
     ),
     "data too long": (lambda: sealed_archive([header(ONE), ("a.npy", GOOD + b"\0")]), "9 bytes for an array"),
 }  # fmt: skip
