@@ -19,4 +19,5 @@ def assert_sentence(call: Callable[[], object], kind: type[Exception], pattern: 
     message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     assert caught.type is kind
     assert re.fullmatch(pattern, message), message
+    assert len(message) < 1000, message
     assert re.fullmatch(r"\w+: .+ must .+, got .+", message, re.DOTALL), message

@@ -8,8 +8,8 @@ from nnfunc.inspection.tables import table
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import facts, walk
 from nnfunc.values.arrays import as_real
-from nnfunc.values.checks import FLOAT32, FLOAT64, problem
-from nnfunc.values.params import check_names, joined
+from nnfunc.values.checks import FLOAT32, FLOAT64, problem, shortened
+from nnfunc.values.params import check_names, joined, refuse_state
 from nnfunc.values.types import AnyArray, Layer, Params, State
 
 Kind: TypeAlias = Literal["missing", "extra", "shape", "dtype", "values"]
@@ -87,6 +87,7 @@ def refuse_misfits(function: str, net: Layer, params: Params) -> None:
     """
     check_layer(function, "net", net)
     check_names(function, "params", params)
+    refuse_state(function, "params", params)
     held = {name: as_real(function, name, value) for name, value in params.items()}
     dtypes = {array.dtype for array in held.values()}
     dtype = FLOAT64 if dtypes == {FLOAT64} else FLOAT32
@@ -99,8 +100,13 @@ def refuse_misfits(function: str, net: Layer, params: Params) -> None:
     rows = [row for row in diff_params(own, held) if row["difference"] != "values"]
     if rows:
         shown = table(
-            [{"name": r["name"], "difference": r["difference"], "the network": r["a"], "given": r["b"]} for r in rows]
+            [
+                {"name": shortened(r["name"], 40), "difference": r["difference"], "the network": r["a"], "given": r["b"]}
+                for r in rows[:7]
+            ]
         )
+        if len(rows) > 7:
+            shown += f"\nand {len(rows) - 7} more, which diff_params tells of"
         raise ValueError(problem(function, "params", "be those of the network", f"others:\n{shown}"))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, mean_of, on_logits, prepared
-from nnfunc.network.guard import is_own_loss, losses_of, penalty_of, run
+from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of, run
 from nnfunc.network.kinds import facts, made_by, walk
 from nnfunc.network.loop import residual_forward
 from nnfunc.network.watching import watched
@@ -90,6 +90,7 @@ def diagnose(
     check_callable("diagnose", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)")
     if penalty is not None:
         check_callable("diagnose", "penalty", penalty, "params -> (value, grads)")
+    check_layer("diagnose", "net", net)
     net, held, inputs = prepared("diagnose", net, params, x, key)
     inputs, targets, weights = counted_rows("diagnose", inputs, y, weight)
     stages: list[Stage] = []

@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike
 
 from nnfunc.inspection.summary import kind_of
 from nnfunc.network.boundary import prepared
-from nnfunc.network.guard import run
+from nnfunc.network.guard import check_layer, run
 from nnfunc.network.kinds import Facts, facts, walk
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import log_softmax, softmax
 from nnfunc.values.arrays import check_finite, sum_of_squares
-from nnfunc.values.checks import require
+from nnfunc.values.checks import listed, require
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import Array, Key, Layer, Params
 
@@ -56,6 +56,7 @@ def activation_stats(net: Layer, params: Params, x: ArrayLike, key: Key | None =
     Reference:
         Glorot & Bengio (2010), section 3, who look at networks this way.
     """
+    check_layer("activation_stats", "net", net)
     net, held, inputs = prepared("activation_stats", net, params, x, key)
     rows: list[LayerStats] = []
     given: dict[str, Array] = {}  # what the activation of the layer that runs is given
@@ -96,7 +97,7 @@ def update_ratio(before: Params, after: Params) -> dict[str, float]:
     old, _ = checked_params("update_ratio", before, "before")
     new, _ = checked_params("update_ratio", after, "after")
     same = old.keys() == new.keys()
-    require(same, "update_ratio", "after", f"have the names of before ({', '.join(old)})", list(new))
+    require(same, "update_ratio", "after", f"have the names of before ({listed(old)})", list(new))
     for name, array in old.items():
         fits, called = new[name].shape == array.shape, f"after[{name!r}]"
         require(fits, "update_ratio", called, f"have shape {array.shape}", new[name].shape)

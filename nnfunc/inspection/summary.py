@@ -2,10 +2,11 @@
 
 from typing import TypedDict
 
+from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import facts, made_by, walk
 from nnfunc.network.loop import reraise, residual_forward
 from nnfunc.pieces.layers import check_fields
-from nnfunc.values.checks import check_pair, label, problem
+from nnfunc.values.checks import label, listed, problem
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import Array, Layer, Params
 
@@ -41,7 +42,7 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
         out     dense       32   10  W (32, 10), b (10)         330   1,320         640
         total               64   10                           2,410   9,640       4,768
     """
-    check_pair("summary", "net", net)
+    check_layer("summary", "net", net)
     held, _ = checked_params("summary", params)
     owners = _params_of(net, held)
     rows: list[LayerSummary] = []
@@ -105,6 +106,6 @@ def _params_of(net: Layer, params: Params) -> dict[str, dict[str, Array]]:
         while path and path not in owners:
             path = path.rpartition("/")[0]
         if path not in owners:
-            raise ValueError(problem("summary", name, "belong to one of the network's layers", ", ".join(owners)))
+            raise ValueError(problem("summary", name, "belong to one of the network's layers", listed(owners)))
         owners[path][name.removeprefix(f"{path}/")] = array
     return owners

@@ -11,14 +11,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.guard import losses_of, penalty_of, run
+from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
 from nnfunc.network.kinds import check_needs_no_key, children, guarded, with_forwards
 from nnfunc.network.loop import chain_forward, watched_forward
 from nnfunc.network.watching import watched
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
-from nnfunc.values.checks import FLOAT64, check_pair, label, looked_up, problem, require, restated
+from nnfunc.values.checks import FLOAT64, label, looked_up, problem, require, restated
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback, Rows
@@ -32,7 +32,7 @@ def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key |
         >>> prepared("forward", dense(1, 1), {"W": np.eye(1), "b": np.zeros(1)}, [[2]], None)[2]
         array([[2.]])
     """
-    check_pair(function, "net", net)
+    check_is_pair(function, "net", net)
     if getattr(net[1], "func", None) is not chain_forward:  # which has put the guard where it belongs
         net = net[0], guarded(net[1])
     params, dtype = checked_params(function, params)

@@ -6,14 +6,14 @@ What would otherwise be done in every pass is done once, when a network is made:
 nested chains are taken apart, names joined, the guard put around layers of a user's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import SupportsIndex
 
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import children, guarded, made_by
 from nnfunc.network.loop import chain_forward, chain_init, residual_forward
-from nnfunc.pieces.activations import relu
+from nnfunc.pieces.activations import as_rule, relu
 from nnfunc.pieces.layers import dense
 from nnfunc.values.checks import as_size, as_tuple, base_function, require
 from nnfunc.values.params import joined
@@ -111,6 +111,13 @@ def mlp(sizes: Sequence[SupportsIndex], activation: Activation = relu, output: A
         >>> {name: a.shape for name, a in init(0, np.dtype(np.float32)).items() if "W" in name}
         {'0/W': (784, 256), '1/W': (256, 128), '2/W': (128, 10)}
     """
+    if not isinstance(sizes, Iterable):
+        given = [size for size in (sizes, activation, output) if isinstance(size, SupportsIndex)]
+        hint = f", as in mlp({given})" if len(given) > 1 else ""
+        require(False, "mlp", "sizes", f"be a sequence of integers{hint}", kind=TypeError, value=sizes)
+    for argument, f in (("activation", activation), ("output", output)):
+        if f is not None:
+            as_rule("mlp", f, argument)
     widths = [as_size("mlp", "sizes", size) for size in as_tuple("mlp", "sizes", sizes, "integers")]
     require(len(widths) > 1, "mlp", "sizes", "hold at least two sizes", sizes)
     last = len(widths) - 2

@@ -6,17 +6,18 @@ verbs put the guard around a user's layer, the verbs around losses and penalties
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import SupportsFloat
 
 import numpy as np
 
+from nnfunc.pieces.activations import BACK_RULES
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.pieces.penalties import OWN_PENALTIES
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import (
-    arguments_of, base_function, check_callable, check_pair, describe, looked_up, problem, require,
+    arguments_of, base_function, check_callable, describe, label, looked_up, made_by_calling, problem, require, shortened,
 )
 from nnfunc.values.params import unknown_names
 from nnfunc.values.types import AnyArray, Array, ForwardFn, InputGradient, Key, Layer, LossFn, Params, Penalty, Pullback
@@ -35,15 +36,43 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
         >>> check_layer("chain", "layer 0", relu)
         Traceback (most recent call last):
         ...
-        TypeError: chain: layer 0 must be a pair of functions (init, forward), got the function relu
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), as activation(relu) is, got the function relu
     """
-    check_pair(function, argument, layer)
+    check_is_pair(function, argument, layer)
     if _is_from_here(layer[0], "init", "no_params") and _is_from_here(layer[1], "forward"):
         return  # there is nothing to find out, and finding out takes time
     parts: tuple[tuple[Callable[..., object], int], ...] = ((layer[0], 2), (layer[1], 3))
     fits = not any(arguments_of(part, count) for part, count in parts)
     constraint = "be (init(key, dtype), forward(params, x, key))"
+    if not any(arguments_of(part, 1) for part, _ in parts):
+        constraint += f", as activation(({', '.join(shortened(label(part), 40) for part, _ in parts)})) is"
     require(fits, function, argument, constraint, "functions of other arguments", TypeError)
+
+
+def check_is_pair(function: str, argument: str, layer: Layer) -> None:
+    """Raise TypeError unless `layer` is a pair of functions; the message says what would make one of what was given.
+
+    Example:
+        >>> from nnfunc import dense, relu
+        >>> check_is_pair("forward", "net", (len, print))
+        >>> check_is_pair("chain", "layer 0", [dense(1, 2), dense(2, 1)])
+        Traceback (most recent call last):
+        ...
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), as chain(*layers) is of a list of layers,
+        got a list of 2 layers
+    """
+    if not (isinstance(layer, tuple) and len(layer) == 2 and callable(layer[0]) and callable(layer[1])):
+        form, got = "be a pair of functions (init, forward)", describe(layer)
+        inside = layer.values() if isinstance(layer, Mapping) else layer if isinstance(layer, (list, tuple)) else ()
+        if inside and all(isinstance(each, tuple) and len(each) == 2 for each in inside):
+            stars, kind = ("**", "dict") if isinstance(layer, Mapping) else ("*", type(layer).__name__)
+            form, got = f"{form}, as chain({stars}layers) is of a {kind} of layers", f"a {kind} of {len(inside)} layers"
+        elif looked_up(BACK_RULES, layer):
+            given = label(layer) if layer is base_function(layer) else "f"
+            form = f"{form}, as activation({given}) is"
+        elif callable(layer):
+            form += made_by_calling(layer, Layer)
+        raise TypeError(problem(function, argument, form, got))
 
 
 def _is_from_here(f: object, *endings: str) -> bool:
@@ -63,7 +92,14 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
         TypeError: forward: result must be a pair (y, pullback), got float64 array of shape (1, 1)
     """
     held, x = {name: locked(array) for name, array in params.items()}, locked(x)
-    result = forward(held, x, key)
+    try:
+        result = forward(held, x, key)
+    except TypeError as error:
+        _check_takes(error, "forward", "the layer's forward", forward, 3, "(params, x, key)")
+        raise
+    except KeyError as error:
+        _check_asked(error, held, lambda more: forward(more, x, key))
+        raise
     if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
         raise TypeError(problem("forward", "result", "be a pair (y, pullback)", result))
     y, pullback = result
@@ -73,7 +109,14 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
         raise ValueError(problem("forward", "y", f"have one row for each of the {len(x)} of x", y.shape))
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
-        back = pullback(locked(dy))
+        try:
+            back = pullback(locked(dy))
+        except TypeError as error:
+            _check_takes(error, "pullback", "the layer's pullback", pullback, 1, "(dy)")
+            raise
+        except KeyError as error:
+            _check_asked(error, held, lambda more: forward(more, x, key)[1](locked(dy)))
+            raise
         if type(back) is not tuple or len(back) != 2 or not hasattr(back[0], "items"):
             raise TypeError(problem("pullback", "result", "be a pair (grads by name, dx)", describe(back)))
         grads, dx = back
@@ -84,25 +127,59 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
     return y.copy(), pull
 
 
+def _check_takes(
+    error: TypeError, function: str, argument: str, f: Callable[..., object], count: int, takes: str
+) -> None:
+    """Raise TypeError if it was for its arguments that a function could not be called."""
+    others = arguments_of(f, count)
+    if others:
+        raise TypeError(problem(function, argument, f"take {takes}", others)) from error
+
+
+def _check_asked(error: KeyError, params: Params, again: Callable[[Params], object]) -> None:
+    """Raise LookupError with the name if a layer asked for one that is not in its params; any other KeyError is its own.
+
+    A layer is a pure function, so this can be tried: with the name it would not fail again in the same way.
+    """
+    name = error.args[0] if error.args else None
+    if isinstance(name, str) and name not in params:
+        try:
+            again({**params, name: np.zeros(1)})
+        except KeyError as other:
+            if other.args == error.args:
+                return
+        except Exception:
+            pass
+        raise LookupError(name) from error
+
+
 def run(function: str, forward: ForwardFn, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
     """Run a whole network, and say which name it asked for if that is not in params.
 
     Example:
-        >>> run("forward", lambda params, x, key: params["s"], {"W": np.zeros(1)}, np.ones((1, 1)), None)
+        >>> own = partial(guarded_forward, lambda params, x, key: params["s"])
+        >>> run("forward", own, {"W": np.zeros(1)}, np.ones((1, 1)), None)
         Traceback (most recent call last):
         ...
         ValueError: forward: params['s'] must be there, got only ['W']
     """
     try:
         return forward(params, x, key)
-    except KeyError as error:
-        raise ValueError(problem(function, f"params[{error}]", "be there", f"only {describe(list(params))}")) from error
+    except LookupError as error:
+        if type(error) is not LookupError:
+            raise  # a user's own
+        name = f"params[{error.args[0]!r}]"
+        raise ValueError(problem(function, name, "be there", f"only {describe(list(params))}")) from error
 
 
 def _guarded_dx(input_gradient: InputGradient, x: Array) -> Array:
     """Compute a user's dx, which must have the shape and dtype of x."""
-    dx = input_gradient()
-    if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
+    try:
+        dx = input_gradient()
+    except TypeError as error:
+        _check_takes(error, "pullback", "dx", input_gradient, 0, "no argument")
+        raise
+    if type(dx) is not np.ndarray or dx.shape != x.shape:
         raise ValueError(problem("pullback", "dx", f"have the shape {x.shape} of x", describe(dx)))
     if dx.dtype != x.dtype:
         raise TypeError(problem("pullback", "dx", f"keep the dtype {x.dtype} of x", dx))
@@ -113,10 +190,12 @@ def _fitted(function: str, argument: str, params: Params, grads: Params) -> dict
     """Return a user's gradients copied, in the order of the params; each must fit the one of its name."""
     fitting: dict[str, Array] = {}
     for name, array in params.items():
-        gradient = grads.get(name)
-        if gradient is None:
+        if name not in grads:
             continue
-        gradient = np.array(gradient)
+        given = grads[name]
+        gradient = np.array(given)
+        if hasattr(given, "mask"):
+            raise TypeError(problem(function, f"{argument}[{name!r}]", "be a plain array, as a mask would be lost", given))
         if gradient.shape != array.shape or gradient.dtype != array.dtype:
             constraint = f"be a {array.dtype} array of shape {array.shape}"
             kind = ValueError if gradient.shape != array.shape else TypeError
@@ -147,18 +226,18 @@ def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray)
         check_callable(function, "loss_fn", loss_fn, takes)
         result = loss_fn(locked(outputs), locked(targets))
     except TypeError as error:
-        others = callable(loss_fn) and arguments_of(loss_fn, 2)
-        if not others:
+        others = arguments_of(loss_fn, 2) if callable(loss_fn) else ""
+        if not others and (is_own_loss(loss_fn) or not callable(loss_fn) or not _is_from_here(loss_fn, "")):
             raise
-        got = f"{describe(loss_fn)}, which takes {others}"
+        got = describe(loss_fn) + (f", which takes {others}" if others else "")
         raise TypeError(problem(function, "loss_fn", f"be a function {takes}", got)) from error
     if type(result) is not tuple or len(result) != 2:
         raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", describe(result)))
     per_example, d = result
-    if not isinstance(per_example, np.ndarray) or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
+    if type(per_example) is not np.ndarray or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
         constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
         raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
-    if not isinstance(d, np.ndarray) or d.shape != outputs.shape:
+    if type(d) is not np.ndarray or d.shape != outputs.shape:
         constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
         raise ValueError(problem(function, "loss_fn", constraint, describe(d)))
     if d.dtype != outputs.dtype:
@@ -187,12 +266,21 @@ def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool 
     if looked_up(OWN_PENALTIES, penalty):
         value, grads = penalty(params)
     else:
-        check_callable(function, "penalty", penalty, "params -> (value, grads)")
-        result = penalty({name: locked(array) for name, array in params.items()})
+        takes = f"params -> (value, grads){made_by_calling(penalty, Penalty)}"
+        check_callable(function, "penalty", penalty, takes)
+        try:
+            result = penalty({name: locked(array) for name, array in params.items()})
+        except TypeError as error:
+            others = arguments_of(penalty, 1)
+            if not others and not _is_from_here(penalty, ""):
+                raise
+            got = describe(penalty) + (f", which takes {others}" if others else "")
+            raise TypeError(problem(function, "penalty", f"be a function {takes}", got)) from error
         is_pair = type(result) is tuple and len(result) == 2
         is_number = is_pair and isinstance(result[0], SupportsFloat) and np.ndim(result[0]) == 0
         if not (is_number and hasattr(result[1], "items")):
-            raise TypeError(problem(function, "penalty", "return a pair (value, grads by name)", describe(result)))
+            form = f"return a pair (value, grads by name){made_by_calling(penalty, Penalty)}"
+            raise TypeError(problem(function, "penalty", form, describe(result)))
         value, grads = float(result[0]), _fitted(function, "the penalty's grads", params, result[1])
     if finite and not math.isfinite(value):
         raise FloatingPointError(problem(function, "penalty", "be finite", value))

@@ -12,7 +12,7 @@ from typing import NoReturn, TypeAlias
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.layers import column_sums, dense_forward, dense_outputs, product
 from nnfunc.values.arrays import locked
-from nnfunc.values.checks import problem, restated
+from nnfunc.values.checks import listed, problem, restated, shortened
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import check_names, joined
 from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback
@@ -184,7 +184,7 @@ def _layer_fields(names: Names, params: Names) -> tuple[Fields, ...]:
         cuts = [i for i, letter in enumerate(full) if letter == "/"]
         cut = next((cut for cut in cuts if full[:cut] in fields), None)
         if cut is None:
-            raise ValueError(problem("chain", full, "belong to one of its layers", ", ".join(names)))
+            raise ValueError(problem("chain", full, "belong to one of its layers", listed(names)))
         fields[full[:cut]][0].append(full[cut + 1 :])
         fields[full[:cut]][1].append(full)
     return tuple((tuple(short), tuple(full)) for short, full in fields.values())
@@ -202,11 +202,12 @@ def reraise(error: Exception, name: str) -> NoReturn:
         ...
         ValueError: dense: hidden/W must have shape (2, 3), got (2, 2)
     """
-    if isinstance(error, KeyError):
+    if type(error) is LookupError:  # as the guard says it
         missing = problem("layer", f"{name}/{error.args[0]}", "be in params", "no such name")
         raise ValueError(missing) from error
     if isinstance(error, (ValueError, TypeError, FloatingPointError)):
         function, colon, rest = str(error).partition(": ")
+        name = shortened(name, 200)
         house = colon and " must " in rest
         raise restated(error, f"{function}: {name}/{rest}" if house else f"layer {name}: {error}") from error
     error.add_note(f"in layer {name}")

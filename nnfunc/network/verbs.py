@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc.network.boundary import in_order, loss_pass, prepared, value_and_grads_pass
 from nnfunc.network.guard import check_layer, penalty_of, run
-from nnfunc.values.arrays import as_inputs, as_real, lasting, owned
+from nnfunc.values.arrays import as_inputs, as_real, check_finite, lasting, owned
 from nnfunc.values.checks import as_dtype, problem, require
-from nnfunc.values.params import freeze, mapped
+from nnfunc.values.keys import key_path
+from nnfunc.values.params import check_names, freeze, mapped
 from nnfunc.values.types import Array, InputGradient, Key, Layer, LossFn, Params, Penalty
 
 
@@ -29,6 +30,7 @@ def init(net: Layer, key: Key, dtype: DTypeLike = np.float32) -> Params:
 
     Raises:
         TypeError: `dtype` is another, or a layer's init returns no mapping of arrays.
+        FloatingPointError: an initialiser gives what is not finite.
         ValueError: `key` is not a key.
 
     Example:
@@ -39,9 +41,15 @@ def init(net: Layer, key: Key, dtype: DTypeLike = np.float32) -> Params:
     """
     check_layer("init", "net", net)
     real = as_dtype("init", dtype)
+    key_path("init", key)
     params = net[0](key, real)
     require(hasattr(params, "items"), "init", "net", "give a mapping of names to arrays", params, TypeError)
-    return freeze({name: as_real("init", name, array).astype(real) for name, array in params.items()})
+    check_names("init", "params", params)
+    with np.errstate(all="ignore"):
+        fresh = {name: as_real("init", name, array).astype(real) for name, array in params.items()}
+    for name, array in fresh.items():
+        check_finite("init", name, array)
+    return freeze(fresh)
 
 
 @np.errstate(all="ignore")

@@ -2,9 +2,10 @@
 
 from functools import partial
 
+from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import facts, made_by, map_layers
 from nnfunc.network.loop import Note, residual_forward, watched_forward
-from nnfunc.values.checks import check_callable, check_pair
+from nnfunc.values.checks import check_callable
 from nnfunc.values.types import Layer, OwnForward
 
 
@@ -46,7 +47,7 @@ def watched(net: Layer, note: Note) -> Layer:
         b/x [[0.]]
         b/y [[1.]]
     """
-    check_pair("watched", "net", net)
+    check_layer("watched", "net", net)
     check_callable("watched", "note", note, "(path, tensor)")
     return map_layers(net, partial(_watched_layer, note))
 

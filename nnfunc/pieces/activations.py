@@ -15,7 +15,7 @@ import numpy as np
 
 from nnfunc.pieces.erf import erf
 from nnfunc.values.arrays import as_floats, locked, number, zeros
-from nnfunc.values.checks import as_number, as_share, base_function, describe, label, looked_up, problem, require
+from nnfunc.values.checks import arguments_of, as_number, as_share, base_function, describe, label, looked_up, problem, require
 from nnfunc.values.types import Activation, Array, ElementwiseFn
 
 BackRule: TypeAlias = Callable[[Array, Array, Array], Array]
@@ -290,7 +290,7 @@ RELU_FAMILY = frozenset({relu, leaky_relu, elu, silu, gelu})
 """Those that are near max(z, 0): He's spread suits them, Glorot's the rest."""
 
 
-def as_rule(function: str, f: Activation) -> Rule:
+def as_rule(function: str, f: Activation, argument: str = "activation") -> Rule:
     """Return an activation as a value function and its way back.
 
     Raises:
@@ -303,7 +303,8 @@ def as_rule(function: str, f: Activation) -> Rule:
         >>> back(np.ones((1, 1)), z, f(z))
         array([[1.]])
     """
-    if isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1]):
+    is_pair = isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1])
+    if isinstance(f, tuple) and is_pair and not (arguments_of(f[0], 1) or arguments_of(f[1], 1)):
         return partial(_custom_value, f[0]), partial(_custom_back, f[1])
     back = looked_up(BACK_RULES, f)
     if back is not None and callable(f):
@@ -313,11 +314,17 @@ def as_rule(function: str, f: Activation) -> Rule:
             try:
                 f(np.zeros((1, 1)))  # so that a wrong option is refused now, and not in the first step
             except TypeError as error:
-                raise TypeError(problem(function, "activation", "have the options given", str(error))) from error
+                raise TypeError(problem(function, argument, "have the options given", str(error))) from error
             return f, partial(back, **f.keywords)
     names = ", ".join(map(label, BACK_RULES))
     constraint = f"be one of {names} (with options as keywords of a partial), or a pair (f, df)"
-    raise TypeError(problem(function, "activation", constraint, describe(f)))
+    got = describe(f)
+    if isinstance(f, tuple) and is_pair:
+        got = f"{got} of other arguments than z"
+        if not (arguments_of(f[0], 2) or arguments_of(f[1], 3)):
+            own = f[1].args[0] if label(f[1]) == "activation_forward" and isinstance(f[1], partial) else None
+            got = f"activation({rule_name(own)}), a layer" if own else f"{describe(f)}, a layer: it goes into a chain"
+    raise TypeError(problem(function, argument, constraint, got))
 
 
 def as_pair(function: str, f: Activation) -> tuple[ElementwiseFn, ElementwiseFn]:
@@ -368,7 +375,7 @@ def _custom_back(df: ElementwiseFn, dy: Array, z: Array, y: Array) -> Array:
 def _guarded(name: str, f: ElementwiseFn, z: Array) -> Array:
     """Return f(z) in an array of its own; `f` cannot change z, and must keep its shape and dtype."""
     value = f(locked(z))
-    if not isinstance(value, np.ndarray) or value.shape != z.shape:
+    if type(value) is not np.ndarray or value.shape != z.shape:
         raise ValueError(problem("activation", name, f"return an array of shape {z.shape}", describe(value)))
     if value.dtype != z.dtype:
         raise TypeError(problem("activation", name, f"keep the dtype {z.dtype}", value))

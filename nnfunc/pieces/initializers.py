@@ -9,12 +9,12 @@ Keras truncate it at two standard deviations).
 
 import math
 from functools import partial
-from typing import SupportsFloat
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from nnfunc.values.checks import as_number, require
-from nnfunc.values.keys import generator
+from nnfunc.values.checks import as_dtype, as_number, as_size, as_tuple, require
+from nnfunc.values.keys import generator, key_path
 from nnfunc.values.types import Array, DType, Initializer, Key
 
 Shape = tuple[int, ...]
@@ -22,21 +22,35 @@ Shape = tuple[int, ...]
 
 def _fans(function: str, shape: Shape) -> tuple[int, int]:
     """Return fan-in and fan-out of a weight matrix of this shape."""
-    require(len(shape) == 2, function, "shape", "be (n_in, n_out)", shape)
-    n_in, n_out = shape
-    return n_in, n_out
+    sizes = _checked_shape(function, shape)
+    require(len(sizes) == 2 and min(sizes) > 0, function, "shape", "be (n_in, n_out)", value=shape)
+    return sizes[0], sizes[1]
 
 
-def _normal(stddev: float, key: Key, shape: Shape, dtype: DType) -> Array:
-    return generator(key).normal(0.0, stddev, shape).astype(dtype)
+def _checked_shape(function: str, shape: Shape) -> Shape:
+    """Return a shape that an array can have."""
+    sizes = [shape] if isinstance(shape, SupportsIndex) else as_tuple(function, "shape", shape, "integers")
+    checked = tuple(as_size(function, "shape", size, least=0) for size in sizes)
+    fits = len(checked) <= 32 and math.prod(checked) >> 48 == 0
+    require(fits, function, "shape", "be that of at most 32 axes and fewer than 2**48 numbers", value=shape)
+    return checked
 
 
-def _uniform(limit: float, key: Key, shape: Shape, dtype: DType) -> Array:
-    return generator(key).uniform(-limit, limit, shape).astype(dtype)
+@np.errstate(over="ignore", under="ignore")
+def _normal(function: str, stddev: float, key: Key, shape: Shape, dtype: DType) -> Array:
+    real, sizes = as_dtype(function, dtype), _checked_shape(function, shape)
+    return generator(key_path(function, key)).normal(0.0, stddev, sizes).astype(real)
 
 
-def _constant(value: float, key: Key, shape: Shape, dtype: DType) -> Array:
-    return np.full(shape, value, dtype)
+@np.errstate(over="ignore", under="ignore")
+def _uniform(function: str, limit: float, key: Key, shape: Shape, dtype: DType) -> Array:
+    real, sizes = as_dtype(function, dtype), _checked_shape(function, shape)
+    return generator(key_path(function, key)).uniform(-limit, limit, sizes).astype(real)
+
+
+@np.errstate(over="ignore", under="ignore")
+def _constant(function: str, value: float, key: Key, shape: Shape, dtype: DType) -> Array:
+    return np.full(_checked_shape(function, shape), value, as_dtype(function, dtype))
 
 
 def glorot_uniform(key: Key, shape: Shape, dtype: DType) -> Array:
@@ -46,7 +60,8 @@ def glorot_uniform(key: Key, shape: Shape, dtype: DType) -> Array:
         `shape` is (n_in, n_out), and so is the result's.
 
     Raises:
-        ValueError: `shape` has not two dimensions.
+        ValueError: `shape` has not two dimensions of at least 1.
+        TypeError: `dtype` is not float32 or float64.
 
     Example:
         >>> W = glorot_uniform(0, (300, 300), np.dtype(np.float32))
@@ -57,7 +72,7 @@ def glorot_uniform(key: Key, shape: Shape, dtype: DType) -> Array:
         Glorot & Bengio (2010), equation 16.
     """
     n_in, n_out = _fans("glorot_uniform", shape)
-    return _uniform(math.sqrt(6 / (n_in + n_out)), key, shape, dtype)
+    return _uniform("glorot_uniform", math.sqrt(6 / (n_in + n_out)), key, shape, dtype)
 
 
 def glorot_normal(key: Key, shape: Shape, dtype: DType) -> Array:
@@ -67,7 +82,8 @@ def glorot_normal(key: Key, shape: Shape, dtype: DType) -> Array:
         `shape` is (n_in, n_out), and so is the result's.
 
     Raises:
-        ValueError: `shape` has not two dimensions.
+        ValueError: `shape` has not two dimensions of at least 1.
+        TypeError: `dtype` is not float32 or float64.
 
     Example:
         >>> W = glorot_normal(0, (200, 200), np.dtype(np.float64))
@@ -78,7 +94,7 @@ def glorot_normal(key: Key, shape: Shape, dtype: DType) -> Array:
         Glorot & Bengio (2010), equation 12.
     """
     n_in, n_out = _fans("glorot_normal", shape)
-    return _normal(math.sqrt(2 / (n_in + n_out)), key, shape, dtype)
+    return _normal("glorot_normal", math.sqrt(2 / (n_in + n_out)), key, shape, dtype)
 
 
 def he_uniform(key: Key, shape: Shape, dtype: DType) -> Array:
@@ -88,7 +104,8 @@ def he_uniform(key: Key, shape: Shape, dtype: DType) -> Array:
         `shape` is (n_in, n_out), and so is the result's.
 
     Raises:
-        ValueError: `shape` has not two dimensions.
+        ValueError: `shape` has not two dimensions of at least 1.
+        TypeError: `dtype` is not float32 or float64.
 
     Example:
         >>> W = he_uniform(0, (600, 10), np.dtype(np.float64))
@@ -99,7 +116,7 @@ def he_uniform(key: Key, shape: Shape, dtype: DType) -> Array:
         He, Zhang, Ren & Sun (2015), equation 10, as a uniform distribution.
     """
     n_in, _ = _fans("he_uniform", shape)
-    return _uniform(math.sqrt(6 / n_in), key, shape, dtype)
+    return _uniform("he_uniform", math.sqrt(6 / n_in), key, shape, dtype)
 
 
 def he_normal(key: Key, shape: Shape, dtype: DType) -> Array:
@@ -109,7 +126,8 @@ def he_normal(key: Key, shape: Shape, dtype: DType) -> Array:
         `shape` is (n_in, n_out), and so is the result's.
 
     Raises:
-        ValueError: `shape` has not two dimensions.
+        ValueError: `shape` has not two dimensions of at least 1.
+        TypeError: `dtype` is not float32 or float64.
 
     Example:
         >>> W = he_normal(0, (200, 200), np.dtype(np.float64))
@@ -120,7 +138,7 @@ def he_normal(key: Key, shape: Shape, dtype: DType) -> Array:
         He, Zhang, Ren & Sun (2015), equation 10.
     """
     n_in, _ = _fans("he_normal", shape)
-    return _normal(math.sqrt(2 / n_in), key, shape, dtype)
+    return _normal("he_normal", math.sqrt(2 / n_in), key, shape, dtype)
 
 
 def lecun_normal(key: Key, shape: Shape, dtype: DType) -> Array:
@@ -130,7 +148,8 @@ def lecun_normal(key: Key, shape: Shape, dtype: DType) -> Array:
         `shape` is (n_in, n_out), and so is the result's.
 
     Raises:
-        ValueError: `shape` has not two dimensions.
+        ValueError: `shape` has not two dimensions of at least 1.
+        TypeError: `dtype` is not float32 or float64.
 
     Example:
         >>> W = lecun_normal(0, (200, 200), np.dtype(np.float64))
@@ -141,7 +160,7 @@ def lecun_normal(key: Key, shape: Shape, dtype: DType) -> Array:
         LeCun, Bottou, Orr & Mueller (1998), equation 16.
     """
     n_in, _ = _fans("lecun_normal", shape)
-    return _normal(math.sqrt(1 / n_in), key, shape, dtype)
+    return _normal("lecun_normal", math.sqrt(1 / n_in), key, shape, dtype)
 
 
 def normal(stddev: SupportsFloat) -> Initializer:
@@ -154,7 +173,7 @@ def normal(stddev: SupportsFloat) -> Initializer:
         >>> normal(0.1)(0, (2, 2), np.dtype(np.float32)).shape
         (2, 2)
     """
-    return partial(_normal, as_number("normal", "stddev", stddev, least=0))
+    return partial(_normal, "normal", as_number("normal", "stddev", stddev, least=0))
 
 
 def constant(value: SupportsFloat) -> Initializer:
@@ -167,7 +186,7 @@ def constant(value: SupportsFloat) -> Initializer:
         >>> constant(0.5)(0, (2,), np.dtype(np.float32))
         array([0.5, 0.5], dtype=float32)
     """
-    return partial(_constant, as_number("constant", "value", value))
+    return partial(_constant, "constant", as_number("constant", "value", value))
 
 
 def zeros(key: Key, shape: Shape, dtype: DType) -> Array:
@@ -177,4 +196,4 @@ def zeros(key: Key, shape: Shape, dtype: DType) -> Array:
         >>> zeros(0, (2,), np.dtype(np.float32))
         array([0., 0.], dtype=float32)
     """
-    return np.zeros(shape, dtype)
+    return _constant("zeros", 0.0, key, shape, dtype)

@@ -8,6 +8,7 @@ the negative. NaN never improves. A state is a flat immutable dict of arrays.
 """
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
@@ -139,7 +140,7 @@ def _state(**values: float) -> State:
 
 def _check(function: str, state: State, own: State) -> None:
     """Raise unless a state has the names and kinds of numbers of the monitor's own."""
-    is_mapping = hasattr(state, "keys")
+    is_mapping = isinstance(state, Mapping)
     require(is_mapping, function, "state", "be a mapping that the monitor's init made", kind=TypeError, value=state)
     require(state.keys() == own.keys(), function, "state", f"hold {', '.join(own)}", list(state))
     for name, array in own.items():

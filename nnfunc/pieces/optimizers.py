@@ -19,7 +19,7 @@ import numpy as np
 
 from nnfunc.pieces.stepping import Slots, check_state, initial, sgd_step, stepped
 from nnfunc.values.arrays import number
-from nnfunc.values.checks import above_zero, as_number, as_share
+from nnfunc.values.checks import above_zero, as_flag, as_number, as_share
 from nnfunc.values.params import sealed
 from nnfunc.values.types import Array, Optimizer, Params, State
 
@@ -38,8 +38,9 @@ def sgd() -> Optimizer:
 
 def _sgd_step(params: Params, grads: Params, state: State, lr: SupportsFloat) -> tuple[Params, State]:
     """Step down the gradient, if the state is as empty as it must be."""
+    new = sgd_step(params, grads, lr)
     check_state("sgd", {}, state, params)
-    return sgd_step(params, grads, lr), sealed({})
+    return new, sealed({})
 
 
 def momentum(beta: SupportsFloat = 0.9, nesterov: bool = False) -> Optimizer:
@@ -67,7 +68,7 @@ def momentum(beta: SupportsFloat = 0.9, nesterov: bool = False) -> Optimizer:
     Reference:
         Polyak (1964); Sutskever, Martens, Dahl & Hinton (2013), section 2.
     """
-    rule = partial(_momentum_rule, as_share("momentum", "beta", beta), nesterov)
+    rule = partial(_momentum_rule, as_share("momentum", "beta", beta), as_flag("momentum", "nesterov", nesterov))
     fills = {"velocity": 0.0}
     return partial(initial, "momentum", fills), partial(stepped, "momentum", fills, rule)
 
@@ -107,8 +108,9 @@ def rmsprop(
         Tieleman & Hinton (2012), lecture 6e; centred as in Graves (2013), equations 38-45.
     """
     held = as_share("rmsprop", "decay", decay), above_zero("rmsprop", "eps", eps), as_share("rmsprop", "beta", beta)
-    fills = {"mean_square": 0.0} | ({"mean": 0.0} if centered else {}) | ({"velocity": 0.0} if held[2] else {})
-    rule = partial(_rmsprop_rule, *held, eps_in_sqrt)
+    inside = as_flag("rmsprop", "eps_in_sqrt", eps_in_sqrt)
+    fills = {"mean_square": 0.0} | ({"mean": 0.0} if as_flag("rmsprop", "centered", centered) else {}) | ({"velocity": 0.0} if held[2] else {})
+    rule = partial(_rmsprop_rule, *held, inside)
     step = partial(stepped, "rmsprop", fills, rule, squares="mean_square")
     return partial(initial, "rmsprop", fills, numbers={"eps": held[1]}), step
 
@@ -159,7 +161,7 @@ def adagrad(initial_accumulator: SupportsFloat = 0.0, eps: SupportsFloat = 1e-10
     first = as_number("adagrad", "initial_accumulator", initial_accumulator, least=0)
     small = above_zero("adagrad", "eps", eps)
     fills, numbers = {"square_sum": first}, {"initial_accumulator": first, "eps": small}
-    rule = partial(_adagrad_rule, small, eps_in_sqrt)
+    rule = partial(_adagrad_rule, small, as_flag("adagrad", "eps_in_sqrt", eps_in_sqrt))
     step = partial(stepped, "adagrad", fills, rule, squares="square_sum")
     return partial(initial, "adagrad", fills, numbers=numbers), step
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
-from nnfunc.values.checks import above_zero, as_number, as_size, as_tuple, check_callable, require
+from nnfunc.values.checks import (
+    above_zero, arguments_of, as_flag, as_float, as_number, as_size, as_tuple, check_callable, describe, made_by_calling, problem, require,
+)
 from nnfunc.values.types import Schedule
 
 
@@ -113,7 +115,7 @@ def exponential_decay(
     return partial(
         _exponential, as_number(name, "init_value", init_value),
         as_size(name, "transition_steps", transition_steps, bits=62), rate,
-        as_size(name, "transition_begin", transition_begin, least=0, bits=62), staircase,
+        as_size(name, "transition_begin", transition_begin, least=0, bits=62), as_flag(name, "staircase", staircase),
         None if end_value is None else as_number(name, "end_value", end_value),
     )
 
@@ -151,7 +153,7 @@ def piecewise_constant_schedule(
     """
     name = "piecewise_constant_schedule"
     given = {} if boundaries_and_scales is None else boundaries_and_scales
-    is_mapping = hasattr(given, "items")
+    is_mapping = isinstance(given, Mapping)
     require(is_mapping, name, "boundaries_and_scales", "be a mapping of steps to scales", kind=TypeError, value=given)
     cuts = [
         (as_size(name, "boundaries_and_scales", cut, least=0, bits=62), as_number(name, "boundaries_and_scales", scale))
@@ -301,6 +303,10 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[SupportsI
     )
     for part in parts:
         check_callable(name, "schedules", part, "step -> float")
+        others = arguments_of(part, 1)
+        if others:
+            takes = f"hold functions step -> float{made_by_calling(part, Schedule)}"
+            raise TypeError(problem(name, "schedules", takes, f"{describe(part)}, which takes {others}"))
     one_more = len(parts) == len(cuts) + 1
     require(one_more, name, "schedules", f"be one more than the {len(cuts)} boundaries", len(parts))
     require(all(a < b for a, b in zip(cuts, cuts[1:], strict=False)), name, "boundaries", "rise", list(cuts))
@@ -310,4 +316,5 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[SupportsI
 def _joined(parts: tuple[Schedule, ...], cuts: tuple[int, ...], step: SupportsIndex) -> float:
     now = _at("join_schedules", step)
     reached = sum(cut <= now for cut in cuts)
-    return float(parts[reached](now - cuts[reached - 1] if reached else now))
+    value = parts[reached](now - cuts[reached - 1] if reached else now)
+    return as_float("join_schedules", f"the value of schedule {reached}", value)

@@ -6,9 +6,10 @@ it, `require` raises it, everything that refuses something uses one of them.
 
 import math
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import SupportsFloat, SupportsIndex, TypeVar
 
 import numpy as np
@@ -107,8 +108,8 @@ def describe(value: object) -> str:
         return shortened(f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}", 80)
     if type(value) is tuple and 0 < len(value) < 4 and all(map(callable, value)):
         return f"the functions ({', '.join(shortened(label(each), 30) for each in value)})"
-    if type(value) in (list, tuple) and isinstance(value, (list, tuple)) and len(value) > 80:
-        value = value[:80]  # more cannot be shown, and to write it all could take minutes
+    if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # as more is not shown, and takes long to write
+        value = value[:80] if isinstance(value, list) else dict(islice(value.items(), 80))
     try:
         text = " ".join(repr(value).split())
     except Exception:  # Python prints no integer of more than some thousand digits, and others raise what they like
@@ -152,7 +153,7 @@ def looked_up(table: Mapping[object, T], f: object) -> T | None:
 
 
 def check_callable(function: str, argument: str, value: object, takes: str) -> None:
-    """Raise TypeError unless `value` can be called.
+    """Raise TypeError unless `value` can be called, and is no type.
 
     Example:
         >>> check_callable("loss", "penalty", 0.1, "params -> (value, grads)")
@@ -160,23 +161,21 @@ def check_callable(function: str, argument: str, value: object, takes: str) -> N
         ...
         TypeError: loss: penalty must be a function params -> (value, grads), got 0.1
     """
-    if not callable(value):
+    if not callable(value) or isinstance(value, type):
         raise TypeError(problem(function, argument, f"be a function {takes}", describe(value)))
 
 
-def made(value: object, kind: object) -> str:
-    """Describe what stands where a piece of a kind belongs; if it is a function that makes such pieces, say how it is called.
+def made_by_calling(value: object, kind: object) -> str:
+    """Say how a function that makes pieces of a kind is called, where such a piece should stand; of anything else nothing.
 
     Example:
         >>> from nnfunc import dense
         >>> from nnfunc.values.types import Layer
-        >>> made(dense, Layer)
-        'the function dense (dense(n_in, n_out) makes one)'
-        >>> made(3, Layer)
-        '3'
+        >>> made_by_calling(dense, Layer), made_by_calling(dense(2, 3), Layer)
+        (', as dense(n_in, n_out) is', '')
     """
-    if getattr(value, "__annotations__", {}).get("return") != kind or not callable(value):
-        return describe(value)
+    if not callable(value) or getattr(value, "__annotations__", {}).get("return") != kind:
+        return ""
     import inspect  # 10 ms, which a process that only predicts need not spend
 
     needed = [
@@ -184,7 +183,7 @@ def made(value: object, kind: object) -> str:
         for name, each in inspect.signature(value).parameters.items()
         if each.default is each.empty and each.kind is not each.VAR_KEYWORD
     ]
-    return f"{describe(value)} ({label(value)}({', '.join(needed)}) makes one)"
+    return f", as {label(value)}({', '.join(needed)}) is"
 
 
 def as_flag(function: str, argument: str, value: bool) -> bool:
@@ -217,6 +216,8 @@ def arguments_of(function: Callable[..., object], count: int) -> str:
     """
     import inspect  # as slow as above
 
+    if isinstance(function, np.ufunc):  # which could be told where to put its result, and hardly ever is
+        return "" if function.nin == count else f"({', '.join('xy'[: function.nin])})"
     try:
         signature = inspect.signature(function)
     except ValueError:
@@ -336,14 +337,16 @@ def check_held(function: str, argument: str, number: float, dtype: DType) -> Non
 
 
 def as_tuple(function: str, argument: str, values: Iterable[T], of: str) -> tuple[T, ...]:
-    """Return the members of `values`; TypeError if it has none, not being a sequence.
+    """Return the members of `values`; TypeError if it has none, or in no order, not being a sequence.
 
     Example:
         >>> as_tuple("join_schedules", "boundaries", [1, 2], "steps")
         (1, 2)
     """
     try:
-        return tuple(values)
+        if not isinstance(values, (str, bytes, Set, Mapping)):
+            return tuple(values)
+        raise TypeError
     except TypeError as error:
         raise TypeError(problem(function, argument, f"be a sequence of {of}", describe(values))) from error
 
@@ -359,6 +362,6 @@ def as_dtype(function: str, dtype: DTypeLike) -> DType:
         try:
             if dtype is not None and np.dtype(dtype) == known:
                 return known
-        except TypeError:
+        except Exception:  # whatever NumPy makes of what is no dtype
             break
     raise TypeError(problem(function, "dtype", "be float32 or float64", describe(dtype)))

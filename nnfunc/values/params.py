@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.values.arrays import as_real
-from nnfunc.values.checks import FLOAT32, FLOAT64, describe, listed, problem, require, shortened
+from nnfunc.values.checks import FLOAT32, FLOAT64, arguments_of, describe, listed, problem, require, shortened
 from nnfunc.values.types import AnyArray, Array, DType, Params
 
 
@@ -67,12 +67,23 @@ def map_params(f: Callable[..., Array], *params: Params) -> Params:
         {'W': array([0.]), 'b': array([0.])}
     """
     require(params, "map_params", "params", "be at least one mapping of names to arrays", "none", TypeError)
+    takes = f"be a function of {len(params)} array{'s' * (len(params) > 1)}"
+    require(callable(f), "map_params", "f", takes, kind=TypeError, value=f)
     for each in params:
         check_names("map_params", "params", each)
         same = each.keys() == params[0].keys()
         require(same, "map_params", "params", f"have the same names ({listed(params[0])})", list(each))
-    # A copy, as nobody can know whether f keeps what it returns.
-    return mapped(lambda *arrays: np.array(as_real("map_params", "f(array)", f(*arrays))), *params)
+    held = [
+        {n: a if isinstance(a, np.ndarray) else as_real("map_params", n, a) for n, a in each.items()} for each in params
+    ]
+    try:
+        # A copy, as nobody can know whether f keeps what it returns.
+        return mapped(lambda *arrays: np.array(as_real("map_params", "f(array)", f(*arrays))), *held)
+    except TypeError as error:
+        others = arguments_of(f, len(params))
+        if others:
+            raise TypeError(problem("map_params", "f", takes, f"{describe(f)}, which takes {others}")) from error
+        raise
 
 
 def mapped(f: Callable[..., Array], *params: Params) -> Params:
@@ -146,7 +157,7 @@ def checked_params(function: str, params: Params, argument: str = "params") -> t
 def _converted_params(function: str, params: Params, argument: str) -> tuple[Params, DType]:
     """Convert what is no array, and say what is wrong with params that are not as they should be."""
     check_names(function, argument, params)
-    _refuse_state(function, argument, params)
+    refuse_state(function, argument, params)
     called = {name: name if argument == "params" else f"{argument}[{name!r}]" for name in params}
     arrays = {name: as_real(function, called[name], value) for name, value in params.items()}
     dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
@@ -160,8 +171,16 @@ def _converted_params(function: str, params: Params, argument: str) -> tuple[Par
     return {name: array.astype(dtype, copy=False) for name, array in arrays.items()}, dtype
 
 
-def _refuse_state(function: str, argument: str, params: Mapping[str, ArrayLike]) -> None:
-    """Raise TypeError for what lies beside params in a file or a state, and say how the params are got out of it."""
+def refuse_state(function: str, argument: str, params: Mapping[str, ArrayLike]) -> None:
+    """Raise TypeError for what lies beside params in a file or a state, and say how the params are got out of it.
+
+    Example:
+        >>> refuse_state("forward", "params", {"classes": np.array(["no", "yes"])})
+        Traceback (most recent call last):
+        ...
+        TypeError: forward: classes must be floats; take it out: params = dict(params); text = params.pop('classes'),
+        got <U3 array of shape (2,)
+    """
     if "train/epoch" in params and "train/step" in params:
         got = "a training state (current_params(state) takes its params out)"
         raise TypeError(problem(function, argument, "be a mapping of names to arrays of floats", got))

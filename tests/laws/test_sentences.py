@@ -23,6 +23,7 @@ NOT_THE_ONE: dict[str, tuple[Exception, str]] = {
     "more behind": (ValueError(RIGHT + "."), RIGHT),
     "no constraint": (ValueError("dense: n_in is 0"), ".*"),
     "no value": (ValueError("dense: n_in must be at least 1"), ".*"),
+    "too long": (ValueError(RIGHT + " " * 1000), ".*"),
     "no function": (ValueError("n_in must be at least 1, got 0"), ".*"),
 }
 

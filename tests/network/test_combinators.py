@@ -1,6 +1,7 @@
 """Chains and residuals: names change, values never."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from nnfunc import (
     Array,
     Key,
     Layer,
+    adam,
     batch_norm,
     calibrate,
     chain,
     dense,
     dropout,
+    elu,
     forward,
     generator,
     init,
@@ -83,6 +86,10 @@ def test_networks_pickle() -> None:
     assert same_bits(forward(back, init(net, 0), INPUTS), forward(net, init(net, 0), INPUTS))
 
 
+def own_layer(n: int) -> Layer:
+    return dense(n, n)
+
+
 BAD: Cases = {
     "params of no layer": (
         lambda: forward(NET, {**P, "foo": P["out/b"]}, X),
@@ -93,6 +100,88 @@ BAD: Cases = {
         lambda: chain(bad(dense(1, 1)[::-1])),
         TypeError,
         r"chain: layer 0 must be \(init\(key, dtype\), forward\(.*",
+    ),
+    "activation in place of a layer": (
+        lambda: chain(dense(2, 3), bad(relu)),
+        TypeError,
+        r"chain: layer 1 must be a pair of functions \(init, forward\), as activation\(relu\) is, got the function relu",
+    ),
+    "activation with options in place of a layer": (
+        lambda: chain(dense(2, 3), bad(partial(elu, alpha=0.5))),
+        TypeError,
+        r"chain: layer 1 must be .*, as activation\(f\) is, got functools.partial.*",
+    ),
+    "pair in place of a layer": (
+        lambda: chain(dense(2, 3), bad((np.sin, np.cos))),
+        TypeError,
+        r"chain: layer 1 must be .*, as activation\(\(sin, cos\)\) is, got functions of other arguments",
+    ),
+    "factory in place of a layer": (
+        lambda: chain(bad(dense), dropout(0.5)),
+        TypeError,
+        r"chain: layer 0 must be a pair of functions .*, as dense\(n_in, n_out\) is, got the function dense",
+    ),
+    "factory in a residual": (
+        lambda: residual(bad(dropout)),
+        TypeError,
+        r"residual: layer must be a pair of functions .*, as dropout\(rate\) is, got the function dropout",
+    ),
+    "factory in place of a network": (
+        lambda: init(bad(chain), 0),
+        TypeError,
+        r"init: net must be a pair of functions .*, as chain\(\*layers\) is, got the function chain",
+    ),
+    "factory of a user's own": (
+        lambda: forward(bad(own_layer), {}, X),
+        TypeError,
+        r"forward: net must be a pair of functions .*, as own_layer\(n\) is, got the function own_layer",
+    ),
+    "layers in a list": (
+        lambda: chain(bad([dense(2, 3), dense(3, 1)])),
+        TypeError,
+        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of a list of layers, got a list of 2 layers",
+    ),
+    "layers in a dict": (
+        lambda: chain(a=bad({"b": dense(2, 3)})),
+        TypeError,
+        r"chain: layer a must be a pair .*, as chain\(\*\*layers\) is of a dict of layers, got a dict of 1 layers",
+    ),
+    "layers in place of a network": (
+        lambda: forward(bad((dense(2, 3), dense(3, 1))), {}, X),
+        TypeError,
+        r"forward: net must be a pair .*, as chain\(\*layers\) is of a tuple of layers, got a tuple of 2 layers",
+    ),
+    "optimiser in place of a layer": (
+        lambda: chain(bad(adam())),
+        TypeError,
+        r"chain: layer 0 must be \(init\(key, dtype\), forward\(.*\)\), got functions of other arguments",
+    ),
+    "sizes side by side": (
+        lambda: mlp(bad(784), bad(256), bad(10)),
+        TypeError,
+        r"mlp: sizes must be a sequence of integers, as in mlp\(\[784, 256, 10\]\), got 784",
+    ),
+    "sizes text": (lambda: mlp(bad("37")), TypeError, r"mlp: sizes must be a sequence of integers, got '37'"),
+    "sizes a set": (lambda: mlp(bad({3, 7})), TypeError, r"mlp: sizes must be a sequence of integers, got \{.*"),
+    "output no activation": (
+        lambda: mlp([3, 2], relu, bad(0.5)),
+        TypeError,
+        r"mlp: output must be one of relu, .*, got 0.5",
+    ),
+    "activation of none of the layers": (
+        lambda: mlp([3, 2], bad("relu")),
+        TypeError,
+        r"mlp: activation must be one of relu, .*, got 'relu'",
+    ),
+    "a name of a million letters": (
+        lambda: forward(chain(**{"n" * 10**6: residual(chain(**{"m" * 10**6: dense(3, 4)}))}), {}, X),
+        ValueError,
+        r"chain: .* must .*, got .*|dense: n.*\.\.\..*n/.*m/W must be in params, got only \[\]",
+    ),
+    "params of many layers": (
+        lambda: forward(chain(**{f"layer{i}": dropout(0.1) for i in range(9000)}), P, X),
+        ValueError,
+        r"chain: hidden/W must belong to one of its layers, got layer0, .*, layer7 and 8992 more",
     ),
     "layer a function": (lambda: residual(bad(relu)), TypeError, r"residual: layer must be a pair of functions .*"),
     "residual that narrows": (

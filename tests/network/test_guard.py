@@ -10,12 +10,15 @@ from nnfunc import (
     Key,
     Layer,
     Params,
+    Penalty,
     Pullback,
+    adam,
     chain,
     dense,
     forward,
     grads,
     init,
+    l2,
     loss,
     mse,
     relu,
@@ -142,6 +145,28 @@ def test_an_upcasting_layer_is_named() -> None:
         forward(net, init(net, 0), INPUTS)
 
 
+ONE: Params = {"b": np.ones(1, np.float32)}
+
+
+def own_penalty(rate: float) -> Penalty:
+    return lambda params: (rate, {})
+
+
+def test_a_layers_own_key_error_is_shown_as_it_is() -> None:
+    table = {"cat": 1.0}
+    own = custom(lambda p, x, k: (x * table["dog"], lambda dy: ({}, lambda: dy)))
+    late = custom(lambda p, x, k: (x, lambda dy: ({"W": table["W"]}, lambda: dy)))
+    for net in (own, chain(a=own), chain(a=chain(b=own)), residual(own)):
+        with pytest.raises(KeyError, match="dog"):
+            forward(net, {}, X)
+    with pytest.raises(KeyError, match="W") as caught:
+        grads(chain(a=late), mse, {}, X, X)
+    assert caught.value.__notes__ == ["in layer a"]
+    failing: Layer = bad(((lambda key, dtype: {"W": table["dog"]}), own[1]))
+    with pytest.raises(KeyError, match="dog"):
+        init(chain(a=failing), 0)
+
+
 BAD: Cases = {
     "loss that returns one number": (
         lambda: loss(NET, bad(lambda o, y: o.mean()), P, X, Y),
@@ -212,6 +237,106 @@ BAD: Cases = {
         lambda: grads(dense(4, 4), mse, {n[2:]: a for n, a in AFFINE.items()}, X, X, penalty=bad(lambda p: (0.0, [1]))),
         TypeError,
         r"grads: penalty must return a pair \(value, grads by name\), got .*",
+    ),
+    "forward of two arguments": (
+        lambda: forward(custom(lambda p, x: x), {}, X),
+        TypeError,
+        r"forward: the layer's forward must take \(params, x, key\), got \(p, x\)",
+    ),
+    "pullback of two arguments": (
+        lambda: grads(custom(lambda p, x, k: (x, lambda dy, key: ({}, lambda: dy))), mse, {}, X, X),
+        TypeError,
+        r"pullback: the layer's pullback must take \(dy\), got \(dy, key\)",
+    ),
+    "dx of an argument": (
+        lambda: vjp(custom(lambda p, x, k: (x, lambda dy: ({}, lambda d: d))), {}, X)[1](X)[1](),
+        TypeError,
+        r"pullback: dx must take no argument, got \(d\)",
+    ),
+    "a missing param on the way back": (
+        lambda: grads(chain(a=custom(lambda p, x, k: (x, lambda dy: ({"W": p["W"]}, lambda: dy)))), mse, {}, X, X),
+        ValueError,
+        r"layer: a/W must be in params, got no such name",
+    ),
+    "y a matrix": (
+        lambda: forward(custom(lambda p, x, k: (x.view(np.matrix), lambda dy: ({}, lambda: dy))), {}, X),
+        TypeError,
+        r"forward: y must be a float32 array, the dtype of x, got float32 matrix of shape \(5, 4\)",
+    ),
+    "y masked": (
+        lambda: forward(custom(lambda p, x, k: (np.ma.masked_array(x), lambda dy: ({}, lambda: dy))), {}, X),
+        TypeError,
+        r"forward: y must be a float32 array, the dtype of x, got float32 MaskedArray of shape \(5, 4\)",
+    ),
+    "dx a matrix": (
+        lambda: vjp(custom(lambda p, x, k: (x, lambda dy: ({}, lambda: dy.view(np.matrix)))), {}, X)[1](X)[1](),
+        ValueError,
+        r"pullback: dx must have the shape .*, got float32 matrix of shape \(5, 4\)",
+    ),
+    "gradient masked": (
+        lambda: grads(custom(lambda p, x, k: (x, lambda dy: ({"b": np.ma.masked_array(p["b"])}, lambda: dy))), mse, ONE, X, X),
+        TypeError,
+        r"pullback: grads\['b'\] must be a plain array, as a mask would be lost, got float32 MaskedArray of shape \(1,\)",
+    ),
+    "gradient none": (
+        lambda: grads(custom(lambda p, x, k: (x, lambda dy: ({"b": None}, lambda: dy))), mse, ONE, X, X),
+        ValueError,
+        r"pullback: grads\['b'\] must be a float32 array of shape \(1,\), got object array of shape \(\)",
+    ),
+    "loss with a matrix as gradient": (
+        lambda: loss(NET, lambda o, y: (o[:, 0], o.view(np.matrix)), P, X, Y),
+        ValueError,
+        r"loss: loss_fn must return a gradient of shape \(5, 2\), .*, got float32 matrix of shape \(5, 2\)",
+    ),
+    "loss another piece": (
+        lambda: loss(NET, bad(adam), P, X, Y),
+        TypeError,
+        r"loss: loss_fn must be a function \(outputs, targets\) .*, got the function adam",
+    ),
+    "penalty not made": (
+        lambda: loss(NET, CE, P, X, Y, penalty=bad(l2)),
+        TypeError,
+        r"loss: penalty must be a function params -> \(value, grads\), as l2\(rate\) is, got the function l2",
+    ),
+    "penalty of a user's own not made": (
+        lambda: loss(NET, CE, P, X, Y, penalty=bad(own_penalty)),
+        TypeError,
+        r"loss: penalty must return a pair \(value, grads by name\), as own_penalty\(rate\) is, got the function .*",
+    ),
+    "penalty another piece": (
+        lambda: loss(NET, CE, P, X, Y, penalty=bad(relu)),
+        TypeError,
+        r"loss: penalty must be a function params -> \(value, grads\), got the function relu",
+    ),
+    "penalty of two arguments": (
+        lambda: loss(NET, CE, P, X, Y, penalty=bad(lambda p, rate: (0.0, {}))),
+        TypeError,
+        r"loss: penalty must be a function params .*, got the function <lambda>, which takes \(p, rate\)",
+    ),
+    "net an optimiser": (
+        lambda: forward(bad(adam()), P, X),
+        TypeError,
+        r"forward: the layer's forward must take \(params, x, key\), got \(params, grads, state, lr.*\)",
+    ),
+    "init not finite": (
+        lambda: init(chain(a=dense(2, 2, w_init=lambda k, s, d: np.full(s, np.nan, d))), 0),
+        FloatingPointError,
+        r"init: a/W must be finite, got nan at \[0, 0\] \(4 of 4 values\)",
+    ),
+    "init beyond float32": (
+        lambda: init(chain(a=dense(2, 2, w_init=lambda k, s, d: np.full(s, 1e300))), 0),
+        FloatingPointError,
+        r"init: a/W must be finite, got inf at .*",
+    ),
+    "init of another shape": (
+        lambda: init(chain(a=dense(2, 2, w_init=lambda k, s, d: np.ones(2, d))), 0),
+        ValueError,
+        r"dense: a/w_init must return an array of shape \(2, 2\), got float32 array of shape \(2,\)",
+    ),
+    "init of complex numbers": (
+        lambda: init(chain(a=dense(2, 2, w_init=bad(lambda k, s, d: np.ones(s, complex)))), 0),
+        TypeError,
+        r"init: a/W must hold numbers, got complex128 array of shape \(2, 2\)",
     ),
     "init in a chain that returns None": (
         lambda: init(chain(a=bad((lambda key, dtype: None, dense(1, 1)[1]))), 0),

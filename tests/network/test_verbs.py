@@ -255,8 +255,8 @@ BAD: Cases = {
         TypeError,
         r"init: net must be \(init\(key, dtype\), forward\(.*",
     ),
-    "key below 0": (lambda: init(NET, -1), ValueError, r"split: key must be at least 0, got -1"),
-    "key a text": (lambda: init(NET, bad("seed")), TypeError, r"split: key must be an integer, got 'seed'"),
+    "key below 0": (lambda: init(NET, -1), ValueError, r"init: key must be at least 0, got -1"),
+    "key a text": (lambda: init(NET, bad("seed")), TypeError, r"init: key must be an integer, got 'seed'"),
     "dtype of integers": (
         lambda: init(NET, 0, np.int32),
         TypeError,

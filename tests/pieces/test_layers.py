@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nnfunc import activation, dense, elu, forward, init, relu
+from nnfunc import activation, adam, dense, dropout, elu, forward, init, relu
 from tests.numeric import bad
 from tests.samples import NET, P, X
 from tests.sentences import Cases, assert_sentence
@@ -76,6 +76,32 @@ BAD: Cases = {
     "outputs below 0": (lambda: dense(1, -2), ValueError, r"dense: n_out must be at least 1, got -2"),
     "inputs no integer": (lambda: dense(bad(1.5), 1), TypeError, r"dense: n_in must be an integer, got 1.5"),
     "inputs a bool": (lambda: dense(bad(True), 1), TypeError, r"dense: n_in must be an integer, got True"),
+    "activation a layer": (
+        lambda: dense(1, 1, bad(activation(relu))),
+        TypeError,
+        r"dense: activation must be one of relu, .*, got activation\(relu\), a layer",
+    ),
+    "activation another layer": (
+        lambda: dense(1, 1, bad(dropout(0.5))),
+        TypeError,
+        r"dense: activation must be .*, got the functions \(no_params, dropout_forward\), a layer: it goes into a chain",
+    ),
+    "activation a pair of other arguments": (
+        lambda: activation(bad((lambda z: z, lambda z, y: z))),
+        TypeError,
+        r"activation: activation must be .*, got the functions \(<lambda>, <lambda>\) of other arguments than z",
+    ),
+    "activation an optimiser": (
+        lambda: dense(1, 1, bad(adam())),
+        TypeError,
+        r"dense: activation must be .*, got the functions \(initial, stepped\) of other arguments than z",
+    ),
+    "activation that gives a matrix": (
+        lambda: forward(activation((lambda z: z.view(np.matrix), np.cos)), {}, np.ones((2, 2))),
+        ValueError,
+        r"activation: f must return an array of shape \(2, 2\), got float64 matrix of shape \(2, 2\)",
+    ),
+    "inputs a word": (lambda: dense(bad("3"), 1), TypeError, r"dense: n_in must be an integer, got '3'"),
     "activation by name": (
         lambda: dense(1, 1, bad("relu")),
         TypeError,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from nnfunc import Params, chain, dense, freeze, map_params, init, mlp, relu, residual
+from nnfunc import Params, chain, dense, freeze, map_params, init, mlp, relu, residual, sgd_step
 from tests.numeric import bad, same_bits
 from tests.samples import X
 from tests.sentences import Cases, assert_sentence
@@ -114,6 +114,33 @@ BAD: Cases = {
         lambda: map_params(np.add, {"W": X}, {"V": X}),
         ValueError, r"map_params: params must have the same names \(W\), got \['V'\]",
     ),
+    "map_params of many names": (
+        lambda: map_params(np.add, {f"n{i}": X for i in range(30_000)}, {"V": X}),
+        ValueError, r"map_params: params must have the same names \(n0, .*, n7 and 29992 more\), got \['V'\]",
+    ),
+    "map_params of no function": (
+        lambda: map_params(bad(3), {"W": X}), TypeError, r"map_params: f must be a function of 1 array, got 3",
+    ),
+    "map_params of another function": (
+        lambda: map_params(bad(relu), {"W": X}, {"W": X}),
+        TypeError, r"map_params: f must be a function of 2 arrays, got the function relu, which takes \(z\)",
+    ),
+    "map_params of none": (
+        lambda: map_params(np.negative, bad({"W": None})), TypeError, r"map_params: W must hold numbers, got object .*",
+    ),
+    "gradients of many other names": (
+        lambda: sgd_step({"W": X}, {f"n{i}": X for i in range(30_000)}, 0.1),
+        ValueError, r"sgd_step: grads must have names that are in params \(W\), got n0, .*, n7 and 29992 more",
+    ),
+    "params of many dtypes": (
+        lambda: sgd_step({f"n{i}": X.astype("f4" if i else "f8") for i in range(30_000)}, {}, 0.1),
+        TypeError, r"sgd_step: params must share one dtype, got n0 float64, n1 float32, .* and 29992 more",
+    ),
+    "params with text": (
+        lambda: sgd_step({"W": X, "classes": np.array(["a"])}, {}, 0.1),
+        TypeError, r"sgd_step: classes must be floats; take it out: .*, got <U1 array of shape \(1,\)",
+    ),
+    "params a type": (lambda: sgd_step(bad(dict), {}, 0.1), TypeError, r"sgd_step: params must be a mapping .*"),
     "map_params to a text": (
         lambda: map_params(bad(lambda p: "x"), {"W": X}), TypeError, r"map_params: f\(array\) must hold numbers, got <U1 .*",
     ),
