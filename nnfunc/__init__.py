@@ -49,8 +49,8 @@ from nnfunc.pieces.activations import elu, gelu, leaky_relu, log_softmax, relu, 
 from nnfunc.pieces.clipping import clip_by_global_norm, clip_by_value, global_norm
 from nnfunc.pieces.data import accuracy, batches, class_weight, fit_scaler, one_hot, split_rows, standardize
 from nnfunc.pieces.dropout import dropout
-from nnfunc.pieces.initializers import constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal
-from nnfunc.pieces.initializers import normal, zeros
+from nnfunc.pieces.initializers import by_fans, constant, glorot_normal, glorot_uniform, he_normal, he_uniform
+from nnfunc.pieces.initializers import lecun_normal, normal, uniform, zeros
 from nnfunc.pieces.layers import activation, dense
 from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from nnfunc.pieces.losses import sigmoid_cross_entropy, softmax_cross_entropy
@@ -78,8 +78,8 @@ __all__ = [
     "GradTransform", "Initializer", "InputGradient", "Key", "Layer", "LayerStats", "LayerSummary", "LossFn", "Metric",
     "Monitor", "Note", "Optimizer", "OverfitCheck", "Params", "Penalty", "Pullback", "Report", "Rows", "Schedule",
     "Stage", "State", "accuracy", "activation", "activation_stats", "adagrad", "adam", "adamw", "batch_norm", "batches",
-    "best_params", "binary_cross_entropy", "calibrate", "chain", "check_grads", "check_params", "class_weight",
-    "clip_by_global_norm", "clip_by_value", "constant", "constant_schedule", "cosine_decay_schedule",
+    "best_params", "binary_cross_entropy", "by_fans", "calibrate", "chain", "check_grads", "check_params",
+    "class_weight", "clip_by_global_norm", "clip_by_value", "constant", "constant_schedule", "cosine_decay_schedule",
     "cosine_onecycle_schedule", "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout",
     "early_stopping", "elu", "exponential_decay", "fit_scaler", "fold_in", "forward", "freeze", "gelu", "generator",
     "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init",
@@ -88,5 +88,5 @@ __all__ = [
     "piecewise_constant_schedule", "polynomial_schedule", "progress_line", "reduce_on_plateau", "relu", "residual",
     "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
     "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
-    "train", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
+    "train", "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

@@ -8,16 +8,18 @@ nested chains are taken apart, names joined, the guard put around layers of a us
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import SupportsIndex
 
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import children, guarded, made_by
 from nnfunc.network.loop import chain_forward, chain_init, residual_forward
 from nnfunc.pieces.activations import as_rule, relu
+from nnfunc.pieces.initializers import made_for, zeros
 from nnfunc.pieces.layers import dense
 from nnfunc.values.checks import as_size, as_tuple, base_function, require
 from nnfunc.values.params import joined
-from nnfunc.values.types import Activation, Layer
+from nnfunc.values.types import Activation, Initializer, Layer
 
 
 def chain(*layers: Layer, **named: Layer) -> Layer:
@@ -94,13 +96,18 @@ def residual(layer: Layer) -> Layer:
     return init, partial(residual_forward, guarded(forward))
 
 
-def mlp(sizes: Sequence[SupportsIndex], activation: Activation = relu, output: Activation | None = None) -> Layer:
+def mlp(
+    sizes: Sequence[SupportsIndex], activation: Activation = relu, output: Activation | None = None, *,
+    w_init: Initializer | None = None, b_init: Initializer = zeros,
+) -> Layer:
     """Return a chain of dense layers, named "0", "1", ...
 
     Args:
         sizes: columns of the input, of each hidden layer and of the output.
         activation: of the hidden layers.
         output: activation of the last layer; none is the identity.
+        w_init: initialiser of every W, as in `dense`.
+        b_init: initialiser of every b, as in `dense`.
 
     Raises:
         TypeError, ValueError: fewer than two sizes, or a size below 1.
@@ -120,5 +127,9 @@ def mlp(sizes: Sequence[SupportsIndex], activation: Activation = relu, output: A
             as_rule("mlp", f, argument)
     widths = [as_size("mlp", "sizes", size) for size in as_tuple("mlp", "sizes", sizes, "integers")]
     require(len(widths) > 1, "mlp", "sizes", "hold at least two sizes", sizes)
-    last = len(widths) - 2
-    return chain(*(dense(widths[i], widths[i + 1], activation if i < last else output) for i in range(last + 1)))
+    layers: list[Layer] = []
+    for n_in, n_out in pairwise(widths):
+        f = activation if len(layers) < len(widths) - 2 else output
+        w = None if w_init is None else made_for("mlp", "w_init", w_init, n_in, n_out)
+        layers.append(dense(n_in, n_out, f, w_init=w, b_init=made_for("mlp", "b_init", b_init, n_in, n_out)))
+    return chain(*layers)

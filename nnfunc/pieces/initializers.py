@@ -4,16 +4,18 @@ A weight matrix has shape ``(n_in, n_out)``; the fan-in is n_in and the fan-out
 n_out. Numbers are drawn in float64 and rounded to `dtype`, so a float32 and a
 float64 network with the same key start at the same point. The normal
 initialisers draw from the plain normal distribution, as PyTorch's do (JAX and
-Keras truncate it at two standard deviations).
+Keras truncate it at two standard deviations). A bias has shape ``(n_out,)``; if
+its spread depends on the fan-in, its initialiser is made by `by_fans`.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from nnfunc.values.checks import as_dtype, as_number, as_size, as_tuple, require
+from nnfunc.values.checks import as_dtype, as_number, as_size, as_tuple, check_callable, made_by_calling, require
 from nnfunc.values.keys import generator, key_path
 from nnfunc.values.types import Array, DType, Initializer, Key
 
@@ -174,6 +176,72 @@ def normal(stddev: SupportsFloat) -> Initializer:
         (2, 2)
     """
     return partial(_normal, "normal", as_number("normal", "stddev", stddev, least=0))
+
+
+def uniform(limit: SupportsFloat) -> Initializer:
+    """Return an initialiser that draws from U(-limit, limit), whatever the shape.
+
+    Raises:
+        TypeError, ValueError: `limit` is not a number of at least 0.
+
+    Example:
+        >>> bool(abs(uniform(0.1)(0, (9, 9), np.dtype(np.float32))).max() <= 0.1)
+        True
+    """
+    most = as_number("uniform", "limit", limit, least=0)
+    require(most <= 2.0**1022, "uniform", "limit", "be at most 2**1022, for NumPy to draw", most)
+    return partial(_uniform, "uniform", most)
+
+
+def by_fans(make: Callable[[int, int], Initializer]) -> Initializer:
+    """Return an initialiser that knows the fans of its layer: ``make(n_in, n_out)`` is the one that draws.
+
+    `dense` and `mlp` give it the layer's own n_in and n_out, for W and for b, so
+    that the start of another library is one line:
+
+        PyTorch       by_fans(lambda n_in, n_out: uniform(n_in**-0.5))
+        scikit-learn  by_fans(lambda n_in, n_out: uniform((6 / (n_in + n_out)) ** 0.5))
+
+    as `w_init` and as `b_init` (scikit-learn has 2 in place of 6 for logistic units).
+
+    Shapes:
+        In a call of one's own, `shape` is (n_in, n_out), and so is the result's.
+
+    Raises:
+        TypeError: `make` is no function, or makes none.
+        ValueError: in a call of one's own, `shape` has not two dimensions.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> start = by_fans(lambda n_in, n_out: uniform(n_in**-0.5))
+        >>> init, forward = dense(400, 3, w_init=start, b_init=start)
+        >>> {name: bool(abs(a).max() <= 0.05) for name, a in init(0, np.dtype(np.float32)).items()}
+        {'W': True, 'b': True}
+    """
+    check_callable("by_fans", "make", make, "(n_in, n_out) -> initialiser")
+    return partial(_by_fans, make)
+
+
+def _by_fans(make: Callable[[int, int], Initializer], key: Key, shape: Shape, dtype: DType) -> Array:
+    """Draw by an initialiser made for the fans that the shape of a weight matrix tells."""
+    return made_for("by_fans", "make", partial(_by_fans, make), *_fans("by_fans", shape))(key, shape, dtype)
+
+
+def made_for(function: str, argument: str, initializer: Initializer, n_in: int, n_out: int) -> Initializer:
+    """Return the initialiser that one of `by_fans` makes for these fans, or the one that is given.
+
+    Example:
+        >>> start = by_fans(lambda n_in, n_out: constant(n_in))
+        >>> made_for("dense", "b_init", start, 4, 2)(0, (2,), np.dtype(np.float32))
+        array([4., 4.], dtype=float32)
+    """
+    if isinstance(initializer, partial) and initializer.func is _by_fans:
+        initializer = initializer.args[0](n_in, n_out)
+    takes = "(key, shape, dtype) -> array"
+    check_callable(function, argument, initializer, takes)
+    made = made_by_calling(initializer, Initializer)
+    require(not made, function, argument, f"be a function {takes}{made}", kind=TypeError, value=initializer)
+    return initializer
 
 
 def constant(value: SupportsFloat) -> Initializer:

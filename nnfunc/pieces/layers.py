@@ -25,7 +25,7 @@ import numpy as np
 from nnfunc.pieces import initializers
 from nnfunc.pieces.activations import RELU_FAMILY, Rule, as_rule, relu, relu_in_place
 from nnfunc.values.arrays import ones
-from nnfunc.values.checks import as_size, base_function, check_callable, describe, problem, require
+from nnfunc.values.checks import as_size, base_function, describe, problem, require
 from nnfunc.values.keys import split
 from nnfunc.values.types import Activation, Array, DType, Initializer, InputGradient, Key, Layer, Params, Pullback
 
@@ -43,7 +43,7 @@ def dense(
             none is the identity.
         w_init: initialiser of W. Without it the activation chooses: `he_normal`
             for the relu family, `glorot_uniform` for the rest.
-        b_init: initialiser of b.
+        b_init: initialiser of b; one made by `by_fans` knows n_in.
 
     Shapes:
         x (n, n_in), W (n_in, n_out), b (n_out,), y (n, n_out).
@@ -73,8 +73,8 @@ def dense(
     if w_init is None:
         relu_like = not isinstance(activation, tuple) and base_function(activation) in RELU_FAMILY
         w_init = initializers.he_normal if relu_like else initializers.glorot_uniform
-    for name, initializer in (("w_init", w_init), ("b_init", b_init)):
-        check_callable("dense", name, initializer, "(key, shape, dtype) -> array")
+    w_init = initializers.made_for("dense", "w_init", w_init, rows, columns)
+    b_init = initializers.made_for("dense", "b_init", b_init, rows, columns)
     return partial(_dense_init, rows, columns, w_init, b_init), partial(dense_forward, rows, columns, rule)
 
 

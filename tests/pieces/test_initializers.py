@@ -5,11 +5,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nnfunc import DType, constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, normal, zeros
+from nnfunc import Array, DType, Initializer, Key, by_fans, constant, dense, glorot_normal, glorot_uniform, he_normal
+from nnfunc import he_uniform, init, lecun_normal, mlp, normal, relu, split, tanh, uniform, zeros
 from tests.numeric import bad
 from tests.sentences import Cases, assert_sentence
 
 F32: DType = np.dtype(np.float32)
+TORCH = by_fans(lambda n_in, n_out: uniform(n_in**-0.5))  # PyTorch's reset_parameters of Linear, for W and b
+SKLEARN = by_fans(lambda n_in, n_out: uniform((6 / (n_in + n_out)) ** 0.5))  # MLPRegressor's _init_coef for relu
+
 BAD: Cases = {
     "shape of one axis": (
         lambda: glorot_uniform(0, (3,), np.dtype(np.float32)),
@@ -43,6 +47,38 @@ BAD: Cases = {
         r"normal: key must be an integer, got 'a'",
     ),
     "stddev below 0": (lambda: normal(-1), ValueError, r"normal: stddev must be finite and at least 0, got -1.0"),
+    "limit below 0": (lambda: uniform(-1), ValueError, r"uniform: limit must be finite and at least 0, got -1.0"),
+    "limit beyond floats": (lambda: uniform(1e308), ValueError, r"uniform: limit must be .*, got 1e\+308"),
+    "a maker in place of what it makes": (
+        lambda: dense(3, 2, w_init=bad(normal)),
+        TypeError,
+        r"dense: w_init must be a function \(key, shape, dtype\) -> array, as normal\(stddev\) is, got the function normal",
+    ),
+    "fans of nothing": (
+        lambda: by_fans(bad(0.1)),
+        TypeError,
+        r"by_fans: make must be a function \(n_in, n_out\) -> initialiser, got 0.1",
+    ),
+    "fans of a bias alone": (
+        lambda: TORCH(0, (3,), np.dtype(np.float32)),
+        ValueError,
+        r"by_fans: shape must be \(n_in, n_out\), got \(3,\)",
+    ),
+    "fans that make a number": (
+        lambda: by_fans(bad(lambda n_in, n_out: 0.1))(0, (3, 2), np.dtype(np.float32)),
+        TypeError,
+        r"by_fans: make must be a function \(key, shape, dtype\) -> array, got 0.1",
+    ),
+    "fans that make a number for a bias": (
+        lambda: dense(3, 2, b_init=by_fans(bad(lambda n_in, n_out: 0.1))),
+        TypeError,
+        r"dense: b_init must be a function \(key, shape, dtype\) -> array, got 0.1",
+    ),
+    "fans that make a number in an mlp": (
+        lambda: mlp([3, 2], w_init=by_fans(bad(lambda n_in, n_out: 0.1))),
+        TypeError,
+        r"mlp: w_init must be a function \(key, shape, dtype\) -> array, got 0.1",
+    ),
     "constant infinite": (lambda: constant(np.inf), ValueError, r"constant: value must be finite, got inf"),
 }
 
@@ -50,3 +86,40 @@ BAD: Cases = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_meets_one_clear_sentence(name: str) -> None:
     assert_sentence(*BAD[name])
+
+
+@pytest.mark.parametrize(
+    ("start", "limits"),
+    [
+        (TORCH, (400**-0.5, 300**-0.5)),
+        (SKLEARN, ((6 / 700) ** 0.5, (6 / 500) ** 0.5)),
+    ],
+)
+def test_a_bias_knows_the_fans_of_its_layer(start: Initializer, limits: tuple[float, float]) -> None:
+    params = init(mlp([400, 300, 200], tanh, w_init=start, b_init=start), 0, np.float64)
+    for layer, limit in zip("01", limits, strict=True):
+        for name in ("W", "b"):
+            drawn = np.abs(params[f"{layer}/{name}"])
+            assert 0.97 * limit < drawn.max() <= limit
+            assert drawn.mean() == pytest.approx(limit / 2, rel=0.1)
+
+
+def test_fans_change_neither_the_streams_nor_what_is_drawn() -> None:
+    made = init(dense(7, 5, relu, w_init=TORCH, b_init=TORCH), 3, np.float64)
+    by_hand = uniform(7**-0.5)
+    w_key, b_key = split(3, 2)
+    assert np.array_equal(made["W"], by_hand(w_key, (7, 5), np.dtype(np.float64)))
+    assert np.array_equal(made["b"], by_hand(b_key, (5,), np.dtype(np.float64)))
+    assert np.array_equal(made["W"], TORCH(w_key, (7, 5), np.dtype(np.float64)))
+
+
+def test_an_mlp_passes_its_initialisers_on() -> None:
+    def row_numbers(key: Key, shape: tuple[int, ...], dtype: DType) -> Array:
+        return np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+
+    net = mlp([2, 3, 1], w_init=row_numbers, b_init=constant(0.5))
+    params = init(net, 0)
+    assert params["0/W"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert params["1/W"].tolist() == [[0], [1], [2]]
+    assert params["0/b"].tolist() == [0.5] * 3
+    assert params["1/b"].tolist() == [0.5]

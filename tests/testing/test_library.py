@@ -16,6 +16,7 @@ from nnfunc import (
     adamw,
     batch_norm,
     binary_cross_entropy,
+    by_fans,
     chain,
     clip_by_global_norm,
     clip_by_value,
@@ -63,6 +64,7 @@ from nnfunc import (
     softmax_cross_entropy,
     softplus,
     tanh,
+    uniform,
     warmup_cosine_decay_schedule,
     zeros,
 )
@@ -143,6 +145,8 @@ PIECES: dict[str, list[Callable[[], object]]] = {
     "he_normal": [lambda: check_initializer(he_normal, std=(2 / 40) ** 0.5)],
     "lecun_normal": [lambda: check_initializer(lecun_normal, std=(1 / 40) ** 0.5)],
     "normal": [lambda: check_initializer(normal(0.1), std=0.1)],
+    "uniform": [lambda: check_initializer(uniform(0.3), std=0.3 / 3**0.5)],
+    "by_fans": [lambda: check_initializer(by_fans(lambda n_in, n_out: uniform(n_in**-0.5)), std=(3 * 40) ** -0.5)],
     "zeros": [lambda: check_initializer(zeros)],
     "constant": [lambda: check_initializer(constant(0.1))],
     "accuracy": [
