@@ -40,7 +40,7 @@ def diff_params(a: State, b: State) -> list[Difference]:
     """
     for argument, given in (("a", a), ("b", b)):
         check_names("diff_params", argument, given)
-    firsts, seconds = ({name: as_real("diff_params", name, value) for name, value in each.items()} for each in (a, b))
+    firsts, seconds = ({name: _numbers_or_text(name, value) for name, value in each.items()} for each in (a, b))
     rows: list[Difference] = []
     for name in [*firsts, *(name for name in seconds if name not in firsts)]:
         first, second = firsts.get(name), seconds.get(name)
@@ -110,12 +110,19 @@ def refuse_misfits(function: str, net: Layer, params: Params) -> None:
         raise ValueError(problem(function, "params", "be those of the network", f"others:\n{shown}"))
 
 
+def _numbers_or_text(name: str, value: AnyArray) -> AnyArray:
+    """Return a value as an array, as they are in a file."""
+    return value if isinstance(value, np.ndarray) and value.dtype.kind == "U" else as_real("diff_params", name, value)
+
+
 def _compared(a: AnyArray | None, b: AnyArray | None) -> tuple[Kind | None, float | None]:
     """Return the gravest difference of two arrays, and the largest of their values."""
     if a is None or b is None:
         return ("extra" if a is None else "missing"), None
     if a.shape != b.shape:
         return "shape", None
+    if "U" in (a.dtype.kind, b.dtype.kind):
+        return ("dtype" if a.dtype != b.dtype else "values" if (a != b).any() else None), None
     with np.errstate(all="ignore"):
         differ = np.asarray((a != b) & ~((a != a) & (b != b)))
         # long double holds every 64-bit integer

@@ -48,7 +48,7 @@ def watched(net: Layer, note: Note) -> Layer:
         b/y [[1.]]
     """
     check_layer("watched", "net", net)
-    check_callable("watched", "note", note, "(path, tensor)")
+    check_callable("watched", "note", note, "(path, tensor)", 2)
     return map_layers(net, partial(_watched_layer, note))
 
 

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
-from nnfunc.values.checks import (
-    above_zero, arguments_of, as_flag, as_float, as_number, as_size, as_tuple, check_callable, describe, made_by_calling, problem, require,
-)
+from nnfunc.values.checks import above_zero, as_flag, as_float, as_number, as_size, as_tuple, check_callable, require
 from nnfunc.values.types import Schedule
 
 
@@ -302,11 +300,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[SupportsI
         as_size(name, "boundaries", cut, least=0, bits=62) for cut in as_tuple(name, "boundaries", boundaries, "steps")
     )
     for part in parts:
-        check_callable(name, "schedules", part, "step -> float")
-        others = arguments_of(part, 1)
-        if others:
-            takes = f"hold functions step -> float{made_by_calling(part, Schedule)}"
-            raise TypeError(problem(name, "schedules", takes, f"{describe(part)}, which takes {others}"))
+        check_callable(name, "schedules", part, "step -> float", 1, Schedule)
     one_more = len(parts) == len(cuts) + 1
     require(one_more, name, "schedules", f"be one more than the {len(cuts)} boundaries", len(parts))
     require(all(a < b for a, b in zip(cuts, cuts[1:], strict=False)), name, "boundaries", "rise", list(cuts))

@@ -152,17 +152,30 @@ def looked_up(table: Mapping[object, T], f: object) -> T | None:
         return None
 
 
-def check_callable(function: str, argument: str, value: object, takes: str) -> None:
+def check_callable(
+    function: str, argument: str, value: object, takes: str, count: int | None = None, kind: object = None
+) -> None:
     """Raise TypeError unless `value` can be called, and is no type.
+
+    With `count`, it must take so many arguments; if it makes pieces of the `kind` that is wanted, the message says how.
 
     Example:
         >>> check_callable("loss", "penalty", 0.1, "params -> (value, grads)")
         Traceback (most recent call last):
         ...
         TypeError: loss: penalty must be a function params -> (value, grads), got 0.1
+        >>> check_callable("loss", "penalty", label, "params -> (value, grads)", 2)
+        Traceback (most recent call last):
+        ...
+        TypeError: loss: penalty must be a function params -> (value, grads), got the function label, which takes (f)
     """
-    if not callable(value) or isinstance(value, type):
-        raise TypeError(problem(function, argument, f"be a function {takes}", describe(value)))
+    others = ""
+    if callable(value) and not isinstance(value, type):
+        others = "" if count is None else arguments_of(value, count)
+        if not others:
+            return
+    got = describe(value) + (f", which takes {others}" if others else "")
+    raise TypeError(problem(function, argument, f"be a function {takes}{made_by_calling(value, kind)}", got))
 
 
 def made_by_calling(value: object, kind: object) -> str:

@@ -15,7 +15,6 @@ import io
 import math
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -24,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from nnfunc.values.arrays import as_real
 from nnfunc.values.checks import describe, problem, require, shortened
-from nnfunc.values.params import check_names, sealed
+from nnfunc.values.params import check_names, refuse_nested, sealed
 from nnfunc.values.types import AnyArray, State
 from nnfunc.version import __version__
 
@@ -230,6 +229,7 @@ def _numpys(call: str, path: str, *heads: bytes) -> str:
 def _packed(values: State) -> memoryview:
     """Return the bytes of the whole file."""
     check_names("save", "values", values)
+    refuse_nested("save", "values", values)
     arrays: dict[str, AnyArray] = {}
     for name, value in values.items():
         arrays[name] = _storable(name, value)
@@ -258,18 +258,16 @@ def _packed(values: State) -> memoryview:
 
 
 def _storable(name: str, value: ArrayLike) -> AnyArray:
-    """Return a value as an array of numbers or text; what is nested is told its flat form."""
+    """Return a value as an array of numbers or text; a list of arrays is told its flat form."""
     argument = f"values[{shortened(name, 100)!r}]"
-    if isinstance(value, Mapping):
-        text = "be an array, as values are flat" + _flat(name, "str(k)", f"values[{name!r}].items()")
-        raise TypeError(problem("save", argument, text, f"a mapping of {describe(list(value))}"))
     array = _as_text(value)
     if array is not None:
         require(_is_text(array), "save", argument, "hold text", "numbers that are no characters")
         return array
     hint = "hold floats, integers, booleans or text"
     if isinstance(value, (list, tuple)):
-        flat = _flat(name, "str(k)", f"enumerate(values[{name!r}])")
+        short = shortened(name, 100)
+        flat = f" (in its place give {{{short + '/'!r} + str(k): a for k, a in enumerate(values[{short!r}])}})"
         try:
             return as_real("save", argument, value, hint + flat)
         except ValueError as error:
@@ -278,11 +276,6 @@ def _storable(name: str, value: ArrayLike) -> AnyArray:
         names = f"values[{name!r}]{'.tolist()' * (value.dtype.kind == 'T')}"
         hint += f" (convert with np.array({names}, dtype=str))"
     return as_real("save", argument, value, hint)
-
-
-def _flat(name: str, key: str, pairs: str) -> str:
-    """Write the expression that gives nested values flat."""
-    return f" (in its place give {{{name + '/'!r} + {key}: a for k, a in {pairs}}})" if len(name) <= 100 else ""
 
 
 def _as_text(value: ArrayLike) -> AnyArray | None:

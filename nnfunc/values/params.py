@@ -43,6 +43,7 @@ def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
         TypeError: 'mappingproxy' object does not support item assignment
     """
     check_names("freeze", "mapping", mapping)
+    refuse_nested("freeze", "mapping", mapping)
     return sealed({name: np.array(as_real("freeze", name, value)) for name, value in mapping.items()})
 
 
@@ -171,8 +172,26 @@ def _converted_params(function: str, params: Params, argument: str) -> tuple[Par
     return {name: array.astype(dtype, copy=False) for name, array in arrays.items()}, dtype
 
 
+def refuse_nested(function: str, argument: str, values: Mapping[str, object]) -> None:
+    """Raise TypeError if there is a mapping among the values, and say how its values are given flat.
+
+    Example:
+        >>> refuse_nested("save", "values", {"scaler": {"mean": np.zeros(2)}})
+        Traceback (most recent call last):
+        ...
+        TypeError: save: values['scaler'] must be an array, as nothing is nested
+        (in its place give {'scaler/' + str(k): a for k, a in values['scaler'].items()}), got a mapping of ['mean']
+    """
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            short = shortened(name, 100)
+            flat = f"{{{short + '/'!r} + str(k): a for k, a in {argument}[{short!r}].items()}}"
+            constraint = f"be an array, as nothing is nested (in its place give {flat})"
+            raise TypeError(problem(function, f"{argument}[{short!r}]", constraint, f"a mapping of {describe(list(value))}"))
+
+
 def refuse_state(function: str, argument: str, params: Mapping[str, ArrayLike]) -> None:
-    """Raise TypeError for what lies beside params in a file or a state, and say how the params are got out of it.
+    """Raise TypeError for what is nested, or lies beside params in a file or a state, and say how the params are got out of it.
 
     Example:
         >>> refuse_state("forward", "params", {"classes": np.array(["no", "yes"])})
@@ -184,6 +203,7 @@ def refuse_state(function: str, argument: str, params: Mapping[str, ArrayLike]) 
     if "train/epoch" in params and "train/step" in params:
         got = "a training state (current_params(state) takes its params out)"
         raise TypeError(problem(function, argument, "be a mapping of names to arrays of floats", got))
+    refuse_nested(function, argument, params)
     for name, value in params.items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "U":
             take = f"params = dict(params); text = params.pop({name!r})"

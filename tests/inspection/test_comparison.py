@@ -26,6 +26,9 @@ def test_diff_params_by_hand() -> None:
     assert diff_params({"a": np.asarray(3)}, {"a": np.asarray(3)}) == []
     assert diff_params({"a": np.array([2**53])}, {"a": np.array([2**53 + 1])})[0]["largest"] == 1
     assert diff_params({"a": np.array([np.nan, np.inf])}, {"a": np.array([np.nan, np.inf])}) == []
+    text, other = np.array(["no", "yes"]), np.array(["no", "?"], "<U3")
+    assert diff_params({"a": text}, {"a": text.copy()}) == []
+    assert [row["difference"] for row in diff_params({"a": text, "b": text}, {"a": other, "b": np.ones(2)})] == ["values", "dtype"]
     assert len(table(diff_params(a, b)).splitlines()) == 6
 
 
@@ -42,6 +45,10 @@ def test_params_of_another_network_are_refused_with_a_table() -> None:
         ["last/W", "extra"],
         ["last/b", "extra"],
     ]
+    deep = chain(*(dense(1, 1) for _ in range(500)))
+    with pytest.raises(ValueError, match=r"hidden/W +missing(.*\n)+and 997 more, which diff_params tells of$") as caught:
+        check_params(net, init(deep, 0))
+    assert len(str(caught.value)) < 1000
     x = np.ones((5, 4), np.float32)
     state, _ = next(train(other, mse, init(other, 0), x, x[:, :2], epochs=1, lr=0.1))
     with pytest.raises(ValueError, match="train: params must be those of the network, got others"):

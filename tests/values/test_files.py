@@ -173,7 +173,7 @@ BAD: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "values with a mapping inside": (
         lambda path: save(path / "f", {"a": bad({"W": np.ones(1)})}),
         TypeError,
-        r"save: values\['a'\] must be an array, as values are flat \(.*\), got a mapping of \['W'\]",
+        r"save: values\['a'\] must be an array, as nothing is nested \(.*\), got a mapping of \['W'\]",
     ),
     "values with arrays of two shapes": (
         lambda path: save(path / "f", {"a": bad([np.ones(1), np.ones(2)])}),

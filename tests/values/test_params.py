@@ -136,6 +136,13 @@ BAD: Cases = {
         lambda: sgd_step({f"n{i}": X.astype("f4" if i else "f8") for i in range(30_000)}, {}, 0.1),
         TypeError, r"sgd_step: params must share one dtype, got n0 float64, n1 float32, .* and 29992 more",
     ),
+    "params nested": (
+        lambda: sgd_step(bad({"hidden": {"W": X}}), {}, 0.1),
+        TypeError, r"sgd_step: params\['hidden'\] must be an array, as nothing is nested \(in its .*\), got a mapping of \['W'\]",
+    ),
+    "freeze of what is nested": (
+        lambda: freeze(bad({"hidden": {"W": X}})), TypeError, r"freeze: mapping\['hidden'\] must be an array, as nothing is nested.*",
+    ),
     "params with text": (
         lambda: sgd_step({"W": X, "classes": np.array(["a"])}, {}, 0.1),
         TypeError, r"sgd_step: classes must be floats; take it out: .*, got <U1 array of shape \(1,\)",

@@ -38,10 +38,12 @@ from nnfunc import (
     huber,
     init,
     leaky_relu,
+    load,
     loss,
     map_params,
     mse,
     relu,
+    save,
     sgd_step,
     train,
     watched,
@@ -163,6 +165,10 @@ for state, report in train(
     penalty=ridge, validation=([[1.0, 2.0]], [[1.0]]), metrics={"worst": worst}, stopping=monitors[0],
 ):  # fmt: skip
     progress: float = report["loss"]
+save("file", {**params, "classes": np.array(["no", "yes"])})
+loaded = dict(load("file"))
+classes = loaded.pop("classes")
+outputs = forward(net, loaded, [[1.0, 2.0]])
 check_layer(gain(3), np.ones((2, 3)))
 check_activation(np.sin, np.cos)
 check_activation((np.sin, np.cos))
