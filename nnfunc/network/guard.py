@@ -6,7 +6,7 @@ verbs put the guard around a user's layer, the verbs around losses and penalties
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import SupportsFloat
 
@@ -59,19 +59,24 @@ def check_is_pair(function: str, argument: str, layer: Layer) -> None:
         Traceback (most recent call last):
         ...
         TypeError: chain: layer 0 must be a pair of functions (init, forward), as chain(*layers) is of a list of layers,
-        got a list of 2 layers
+        got a list of 2
     """
     if not (isinstance(layer, tuple) and len(layer) == 2 and callable(layer[0]) and callable(layer[1])):
         form, got = "be a pair of functions (init, forward)", describe(layer)
         inside = layer.values() if isinstance(layer, Mapping) else layer if isinstance(layer, (list, tuple)) else ()
-        if inside and all(isinstance(each, tuple) and len(each) == 2 for each in inside):
+        if isinstance(layer, Iterator):
+            form += ", as chain(*layers) is of layers one after another"
+        elif any(isinstance(each, tuple) and len(each) == 2 for each in inside):
             stars, kind = ("**", "dict") if isinstance(layer, Mapping) else ("*", type(layer).__name__)
-            form, got = f"{form}, as chain({stars}layers) is of a {kind} of layers", f"a {kind} of {len(inside)} layers"
+            form, got = f"{form}, as chain({stars}layers) is of a {kind} of layers", f"a {kind} of {len(inside)}"
         elif looked_up(BACK_RULES, layer):
             given = label(layer) if layer is base_function(layer) else "f"
             form = f"{form}, as activation({given}) is"
         elif callable(layer):
-            form += made_by_calling(layer, Layer)
+            hint = made_by_calling(layer, Layer)
+            if not hint and not _is_from_here(layer, "") and not arguments_of(layer, 1) and arguments_of(layer, 2):
+                hint = ", as activation((f, df)) is of a function and its slope"
+            form += hint
         raise TypeError(problem(function, argument, form, got))
 
 
@@ -266,7 +271,7 @@ def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool 
     if looked_up(OWN_PENALTIES, penalty):
         value, grads = penalty(params)
     else:
-        takes = f"params -> (value, grads){made_by_calling(penalty, Penalty)}"
+        takes = "params -> (value, grads)"
         check_callable(function, "penalty", penalty, takes)
         try:
             result = penalty({name: locked(array) for name, array in params.items()})
@@ -275,7 +280,8 @@ def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool 
             if not others and not _is_from_here(penalty, ""):
                 raise
             got = describe(penalty) + (f", which takes {others}" if others else "")
-            raise TypeError(problem(function, "penalty", f"be a function {takes}", got)) from error
+            constraint = f"be a function {takes}{made_by_calling(penalty, Penalty)}"
+            raise TypeError(problem(function, "penalty", constraint, got)) from error
         is_pair = type(result) is tuple and len(result) == 2
         is_number = is_pair and isinstance(result[0], SupportsFloat) and np.ndim(result[0]) == 0
         if not (is_number and hasattr(result[1], "items")):

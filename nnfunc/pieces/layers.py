@@ -24,7 +24,7 @@ import numpy as np
 
 from nnfunc.pieces import initializers
 from nnfunc.pieces.activations import RELU_FAMILY, Rule, as_rule, relu, relu_in_place
-from nnfunc.values.arrays import ones
+from nnfunc.values.arrays import as_real, ones
 from nnfunc.values.checks import as_size, base_function, describe, problem, require
 from nnfunc.values.keys import split
 from nnfunc.values.types import Activation, Array, DType, Initializer, InputGradient, Key, Layer, Params, Pullback
@@ -85,8 +85,9 @@ def _dense_init(
     params: dict[str, Array] = {}
     drawn = (("W", w_init, (n_in, n_out)), ("b", b_init, (n_out,)))
     for own_key, (name, initializer, shape) in zip(split(key, 2), drawn, strict=True):
-        array = params[name] = initializer(own_key, shape, dtype)
-        require(np.shape(array) == shape, "dense", f"{name.lower()}_init", f"return an array of shape {shape}", array)
+        argument = f"{name.lower()}_init"
+        array = params[name] = as_real("dense", argument, initializer(own_key, shape, dtype), "give numbers")
+        require(array.shape == shape, "dense", argument, f"return an array of shape {shape}", array)
     return params
 
 

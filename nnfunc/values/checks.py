@@ -106,6 +106,8 @@ def describe(value: object) -> str:
         return f"{shortened(str(value.dtype), 80)} {kind} of shape {value.shape}"
     if callable(value) and hasattr(value, "__name__"):
         return shortened(f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}", 80)
+    if isinstance(value, partial):
+        return f"a partial of the function {shortened(label(value), 60)}"
     if type(value) is tuple and 0 < len(value) < 4 and all(map(callable, value)):
         return f"the functions ({', '.join(shortened(label(each), 30) for each in value)})"
     if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # as more is not shown, and takes long to write
@@ -187,7 +189,7 @@ def made_by_calling(value: object, kind: object) -> str:
         >>> made_by_calling(dense, Layer), made_by_calling(dense(2, 3), Layer)
         (', as dense(n_in, n_out) is', '')
     """
-    if not callable(value) or getattr(value, "__annotations__", {}).get("return") != kind:
+    if not callable(value) or kind is None or getattr(base_function(value), "__annotations__", {}).get("return") != kind:
         return ""
     import inspect  # 10 ms, which a process that only predicts need not spend
 
@@ -238,7 +240,9 @@ def arguments_of(function: Callable[..., object], count: int) -> str:
     try:
         signature.bind(*range(count))
     except TypeError:
-        return f"({', '.join(signature.parameters)})"
+        by_name = [name for name, each in signature.parameters.items() if each.kind is each.KEYWORD_ONLY]
+        others = [name for name in signature.parameters if name not in by_name]
+        return f"({', '.join([*others, *['*'] * bool(by_name), *by_name])})"
     return ""
 
 

@@ -272,20 +272,22 @@ def _storable(name: str, value: ArrayLike) -> AnyArray:
             return as_real("save", argument, value, hint + flat)
         except ValueError as error:
             raise ValueError(problem("save", argument, f"be one array{flat}", "a ragged sequence")) from error
-    if isinstance(value, np.ndarray) and value.dtype.kind in "OT" and all(type(each) is str for each in value.flat):
-        names = f"values[{name!r}]{'.tolist()' * (value.dtype.kind == 'T')}"
-        hint += f" (convert with np.array({names}, dtype=str))"
+    kind = np.asarray(value).dtype.kind
+    if kind in "OT" and hasattr(value, "__array__") and all(type(each) is str for each in np.asarray(value).flat):
+        hint += f" (convert with np.array(values[{name!r}]{'.tolist()' * (kind == 'T')}, dtype=str))"
+    elif kind == "S":
+        with contextlib.suppress(UnicodeDecodeError):
+            np.char.decode(np.asarray(value), "utf-8")
+            hint += f" (convert with np.char.decode(values[{name!r}], 'utf-8'))"
     return as_real("save", argument, value, hint)
 
 
 def _as_text(value: ArrayLike) -> AnyArray | None:
     """Return text, or lists of nothing but text, as an array."""
-    if type(value) is np.ndarray:
-        return value if value.dtype.kind == "U" else None
-    if not isinstance(value, (str, list, tuple)):
-        return None
     with contextlib.suppress(ValueError):
         array: AnyArray = np.asarray(value)
+        if hasattr(value, "__array__"):
+            return array if array.dtype.kind == "U" and not hasattr(value, "mask") else None
         # Of text beside numbers NumPy makes text.
         if array.dtype.kind == "U" and all(isinstance(each, str) for each in np.asarray(value, dtype=object).flat):
             return array

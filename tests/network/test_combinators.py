@@ -109,7 +109,7 @@ BAD: Cases = {
     "activation with options in place of a layer": (
         lambda: chain(dense(2, 3), bad(partial(elu, alpha=0.5))),
         TypeError,
-        r"chain: layer 1 must be .*, as activation\(f\) is, got functools.partial.*",
+        r"chain: layer 1 must be .*, as activation\(f\) is, got a partial of the function elu",
     ),
     "pair in place of a layer": (
         lambda: chain(dense(2, 3), bad((np.sin, np.cos))),
@@ -139,17 +139,37 @@ BAD: Cases = {
     "layers in a list": (
         lambda: chain(bad([dense(2, 3), dense(3, 1)])),
         TypeError,
-        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of a list of layers, got a list of 2 layers",
+        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of a list of layers, got a list of 2",
+    ),
+    "layers one after another": (
+        lambda: chain(bad(dense(2, 2) for _ in range(2))),
+        TypeError,
+        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of layers one after another, got <generator.*",
+    ),
+    "layers in a list with another": (
+        lambda: chain(bad([dense(2, 3), relu])),
+        TypeError,
+        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of a list of layers, got a list of 2",
+    ),
+    "function in place of a layer": (
+        lambda: chain(bad(lambda z: z * z)),
+        TypeError,
+        r"chain: layer 0 must be .*, as activation\(\(f, df\)\) is of a function and its slope, got the function <lambda>",
+    ),
+    "half a factory in place of a layer": (
+        lambda: chain(bad(partial(dense, 3))),
+        TypeError,
+        r"chain: layer 0 must be .*, as dense\(n_out\) is, got a partial of the function dense",
     ),
     "layers in a dict": (
         lambda: chain(a=bad({"b": dense(2, 3)})),
         TypeError,
-        r"chain: layer a must be a pair .*, as chain\(\*\*layers\) is of a dict of layers, got a dict of 1 layers",
+        r"chain: layer a must be a pair .*, as chain\(\*\*layers\) is of a dict of layers, got a dict of 1",
     ),
     "layers in place of a network": (
         lambda: forward(bad((dense(2, 3), dense(3, 1))), {}, X),
         TypeError,
-        r"forward: net must be a pair .*, as chain\(\*layers\) is of a tuple of layers, got a tuple of 2 layers",
+        r"forward: net must be a pair .*, as chain\(\*layers\) is of a tuple of layers, got a tuple of 2",
     ),
     "optimiser in place of a layer": (
         lambda: chain(bad(adam())),

@@ -333,10 +333,20 @@ BAD: Cases = {
         ValueError,
         r"dense: a/w_init must return an array of shape \(2, 2\), got float32 array of shape \(2,\)",
     ),
+    "init of a ragged list": (
+        lambda: init(chain(a=dense(1, 2, w_init=bad(lambda k, s, d: [[1], [2, 3]]))), 0),
+        ValueError,
+        r"dense: a/w_init must have rows of one length, got a ragged sequence",
+    ),
+    "forward by name only": (
+        lambda: forward(custom(lambda *, params, x, key: x), {}, X),
+        TypeError,
+        r"forward: the layer's forward must take \(params, x, key\), got \(\*, params, x, key\)",
+    ),
     "init of complex numbers": (
         lambda: init(chain(a=dense(2, 2, w_init=bad(lambda k, s, d: np.ones(s, complex)))), 0),
         TypeError,
-        r"init: a/W must hold numbers, got complex128 array of shape \(2, 2\)",
+        r"dense: a/w_init must give numbers, got complex128 array of shape \(2, 2\)",
     ),
     "init in a chain that returns None": (
         lambda: init(chain(a=bad((lambda key, dtype: None, dense(1, 1)[1]))), 0),

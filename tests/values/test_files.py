@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pytest
 import resume
+from numpy.typing import DTypeLike
 
 from nnfunc import AnyArray, State, adam, forward, freeze, init, load, mlp, mse, save, train
 from tests.numeric import bad, same_bits
@@ -264,6 +265,16 @@ def as_npz(write: Callable[..., object], path: Path, *arrays: AnyArray, **named:
         write(file, *arrays, **named)
 
 
+class Labels:
+    """What holds an array, as the columns of a data frame do."""
+
+    def __init__(self, held: AnyArray) -> None:
+        self.held = held
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> AnyArray:
+        return self.held if dtype is None else self.held.astype(dtype)
+
+
 def by_torch(path: Path) -> None:
     """Write what torch.save does, as far as it matters here."""
     with zipfile.ZipFile(path, "w") as archive:
@@ -323,14 +334,30 @@ def test_nested_values_are_told_their_flat_form(tmp_path: Path, values: dict[str
     assert len(load(tmp_path / "file")) >= len(values)
 
 
-@pytest.mark.parametrize("names", [np.array(["a", "bc"], object), np.array(["a"], np.dtypes.StringDType())])
-def test_objects_that_are_text_are_told_how_to_become_it(tmp_path: Path, names: AnyArray) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array(["a", "bc"], object),
+        np.array(["a"], np.dtypes.StringDType()),
+        np.array(["é".encode(), b""]),
+        Labels(np.array(["a"], object)),
+    ],
+)
+def test_objects_that_are_text_are_told_how_to_become_it(tmp_path: Path, names: Any) -> None:
     values = {"names": names}
     with pytest.raises(TypeError, match="convert with") as caught:
         save(tmp_path / "file", values)
     line = str(caught.value).partition("convert with ")[2].rpartition("), got")[0]
     save(tmp_path / "file", {"names": eval(line, {"np": np, "values": values})})
-    assert load(tmp_path / "file")["names"].tolist() == names.tolist()
+    given = np.asarray(names).tolist()
+    assert load(tmp_path / "file")["names"].tolist() == [each if isinstance(each, str) else each.decode() for each in given]
+
+
+def test_text_may_be_in_whatever_becomes_an_array(tmp_path: Path) -> None:
+    save(tmp_path / "file", {"a": bad(Labels(np.array(["a", "b"]))), "b": np.char.array(["c"]), "c": bad([["d"], ["e"]])})
+    assert {name: array.tolist() for name, array in load(tmp_path / "file").items()} == {
+        "a": ["a", "b"], "b": ["c"], "c": [["d"], ["e"]],
+    }  # fmt: skip
 
 
 # CPython itself closes a file that an interrupt keeps from being closed, and warns.
