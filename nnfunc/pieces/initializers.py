@@ -15,7 +15,7 @@ from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from nnfunc.values.checks import as_dtype, as_number, as_size, as_tuple, check_callable, made_by_calling, require
+from nnfunc.values.checks import as_dtype, as_number, as_size, as_tuple, check_callable, looked_up, require
 from nnfunc.values.keys import generator, key_path
 from nnfunc.values.types import Array, DType, Initializer, Key
 
@@ -237,10 +237,9 @@ def made_for(function: str, argument: str, initializer: Initializer, n_in: int, 
     """
     if isinstance(initializer, partial) and initializer.func is _by_fans:
         initializer = initializer.args[0](n_in, n_out)
-    takes = "(key, shape, dtype) -> array"
-    check_callable(function, argument, initializer, takes)
-    made = made_by_calling(initializer, Initializer)
-    require(not made, function, argument, f"be a function {takes}{made}", kind=TypeError, value=initializer)
+    # What takes those of the library take need not be found out, which takes time.
+    count = None if looked_up(_OWN, initializer) else 3
+    check_callable(function, argument, initializer, "(key, shape, dtype) -> array", count, Initializer)
     return initializer
 
 
@@ -265,3 +264,9 @@ def zeros(key: Key, shape: Shape, dtype: DType) -> Array:
         array([0., 0.], dtype=float32)
     """
     return _constant("zeros", 0.0, key, shape, dtype)
+
+
+_OWN: dict[object, bool] = dict.fromkeys(
+    (glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, zeros, _normal, _uniform, _constant), True
+)
+"""The functions that the library's initialisers are, or are partials of."""

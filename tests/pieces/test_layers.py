@@ -117,6 +117,16 @@ BAD: Cases = {
         TypeError,
         r"dense: w_init must be a function \(key, shape, dtype\) .*, got 0.1",
     ),
+    "initialiser of two arguments": (
+        lambda: dense(1, 2, w_init=bad(lambda key, shape: np.zeros(shape))),
+        TypeError,
+        r"dense: w_init must be a function \(key, shape, dtype\) -> array, got the function <lambda>, which takes \(key, shape\)",
+    ),
+    "bias initialiser another piece": (
+        lambda: dense(1, 2, b_init=bad(relu)),
+        TypeError,
+        r"dense: b_init must be a function \(key, shape, dtype\) -> array, got the function relu, which takes \(z\)",
+    ),
     "initialiser of another shape": (
         lambda: init(dense(1, 2, w_init=lambda k, s, d: np.zeros(3)), 0),
         ValueError,
