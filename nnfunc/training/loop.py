@@ -27,7 +27,7 @@ from nnfunc.training.arguments import (
 )
 from nnfunc.training.state import Report, key_words, packed, resumed, section
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
-from nnfunc.values.checks import as_number, as_size, check_pair, problem, require, restated
+from nnfunc.values.checks import as_number, as_size, check_pair, problem, require, restated, shortened
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import (
@@ -243,9 +243,9 @@ def _failure(
         made = _made_by_transform(run, failing)
         cause = made or (f"{cause}; {otherwise}" if cause else otherwise)
     return (
-        f"{message}, at step {step} of epoch {epoch + 1}\n"
-        f"  first bad tensor{which}: {found['text']}{_data_row(run, found, failing)}\n"
-        f"  likely cause: {cause}\n"
+        f"{shortened(message, 350)}, at step {step} of epoch {epoch + 1}\n"
+        f"  first bad tensor{which}: {shortened(found['text'], 200)}{_data_row(run, found, failing)}\n"
+        f"  likely cause: {shortened(cause, 250)}\n"
         f"  {'the state that was yielded last is' if epoch else 'the params that were given are'} as before"
     )
 
