@@ -27,10 +27,10 @@ The house, in the order that the data goes. A room imports only from rooms above
     testing      the laws, as checkers for pieces of one's own
 
 A new optimiser is a function in its file of `pieces` and a rule for `stepped`. A new activation is a function and its
-way back, with a row of the table at the end of `pieces/activations.py`; a new loss a function and a row at the end of
-`pieces/losses.py`; a new layer a function in a file of `pieces` and a row of the table in `network/kinds.py`. Each is
-named here, and in the table of `tests/testing/test_library.py`, which puts it through its checker. What this file
-lists, and `nnfunc.testing`, is public; the rest may change.
+way back, with a row of the table at the end of `pieces/activations.py` (and a place in RELU_FAMILY, if He's spread suits
+it); a new loss a function and a row at the end of `pieces/losses.py`; a new layer a function in a file of `pieces` and a
+row of the table in `network/kinds.py`. Each is named here, and in the table of `tests/testing/test_library.py`, which
+puts it through its checker. What this file lists, and `nnfunc.testing`, is public; the rest may change.
 """
 
 from nnfunc.inspection.comparison import Difference, check_params, diff_params
@@ -53,7 +53,7 @@ from nnfunc.pieces.initializers import by_fans, constant, glorot_normal, glorot_
 from nnfunc.pieces.initializers import lecun_normal, normal, uniform, zeros
 from nnfunc.pieces.layers import activation, dense
 from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
-from nnfunc.pieces.losses import sigmoid_cross_entropy, softmax_cross_entropy
+from nnfunc.pieces.losses import require_same_shape, sigmoid_cross_entropy, softmax_cross_entropy
 from nnfunc.pieces.monitors import early_stopping, reduce_on_plateau
 from nnfunc.pieces.norms import batch_norm, layer_norm
 from nnfunc.pieces.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
@@ -85,8 +85,9 @@ __all__ = [
     "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init",
     "join_schedules", "l1", "l2", "layer_norm", "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax",
     "loss", "mae", "map_params", "mlp", "momentum", "mse", "normal", "one_hot", "overfit_check",
-    "piecewise_constant_schedule", "polynomial_schedule", "progress_line", "reduce_on_plateau", "relu", "residual",
-    "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
-    "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
-    "train", "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
+    "piecewise_constant_schedule", "polynomial_schedule", "progress_line", "reduce_on_plateau", "relu",
+    "require_same_shape", "residual", "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid",
+    "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows",
+    "standardize", "summary", "table", "tanh", "train", "uniform", "update_ratio", "value_and_grads", "vjp",
+    "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, mean_of, on_logits, prepared
+from nnfunc.network.boundary import counted_rows, mean_of, misfit, on_logits, prepared
 from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of, run
 from nnfunc.network.kinds import facts, made_by, walk
 from nnfunc.network.loop import residual_forward
@@ -72,7 +72,8 @@ def diagnose(
           ``highest`` of the finite ones. The status is "produced" if this stage
           made the bad value from finite ones, "passed on" if it came with what
           the stage was given;
-        - ``text``: the same in a sentence, and ``cause``: the likely cause;
+        - ``text``: the same in a sentence, and ``cause``: the likely cause, or an
+          output layer that does not belong to the loss;
         - ``stages``: every stage, in order; ``print(table(stages))`` shows them.
 
     Raises:
@@ -94,16 +95,19 @@ def diagnose(
     net, held, inputs = prepared("diagnose", net, params, x, key)
     inputs, targets, weights = counted_rows("diagnose", inputs, y, weight)
     stages: list[Stage] = []
-    replayed_net, replayed_loss = on_logits(net, loss_fn)
+    unfit = misfit(net, loss_fn)
+    replayed_net, replayed_loss = (net, loss_fn) if unfit else on_logits(net, loss_fn)
     try:
         _replay(replayed_net, replayed_loss, held, inputs, targets, weights, key, stages)
     except (ValueError, TypeError, FloatingPointError, ArithmeticError):
         if _first_bad(stages) is None:
+            if unfit:
+                raise ValueError(unfit) from None
             raise  # nothing bad led to it: the arguments do not fit
     if penalty is not None:
         _replay_penalty(penalty, held, stages)
     first = _first_bad(stages)
-    warning = _scale_of_columns(inputs)
+    warning = unfit or _scale_of_columns(inputs)
     if first is None:
         return {"finite": True, "first": None, "text": _finite_text(stages), "cause": warning, "stages": stages}
     cause = _cause(first, net, loss_fn, held, inputs) or warning or "values grew too large for the dtype on the way"

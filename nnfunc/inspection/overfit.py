@@ -1,18 +1,20 @@
 """Overfitting a tiny batch on purpose: the first thing to try with a new network."""
 
+from functools import partial
 from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, prepared
+from nnfunc.network.boundary import counted_rows, final_activation, misfit, prepared
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.kinds import statistics
-from nnfunc.network.verbs import loss, value_and_grads
+from nnfunc.network.verbs import forward, loss, value_and_grads
 from nnfunc.pieces.data import batches
+from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.pieces.optimizers import adam
 from nnfunc.values.arrays import lasting
-from nnfunc.values.checks import above_zero, as_number, as_size, check_pair, require
+from nnfunc.values.checks import above_zero, as_number, as_size, check_pair, label, looked_up, require
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import mapped
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Optimizer, Params
@@ -49,7 +51,9 @@ def overfit_check(
     Returns:
         A dict: ``verdict``, "fits" or "does not fit"; ``first_loss``,
         ``last_loss`` and ``target``, of inference; the ``steps`` that it took,
-        the ``rows``, and a ``text`` with the likely cause where it does not fit.
+        the ``rows``, and a ``text`` with the likely cause where it does not fit,
+        or with what is wrong with it all the same: an output layer and a loss
+        that do not belong together are run as they are, and named.
 
     Raises:
         TypeError, ValueError: as `grads`, `rows`, `steps` or `lr` is out of range, or the
@@ -64,20 +68,27 @@ def overfit_check(
         'fits'
         >>> blank = {name: 0 * a for name, a in init(net, key=0).items()}
         >>> overfit_check(net, softmax_cross_entropy, blank, x, y)["text"]
-        'the loss went from 1.099 to 1.099: no gradient reaches 0/W, 0/b, 1/W
+        'the loss went from 1.099 to 1.099: no gradient reaches 0/W, 0/b, 1/W, 1/b
         (zero or dead layers; check the initialisation)'
     """
     count, most = as_size("overfit_check", "rows", rows), as_size("overfit_check", "steps", steps)
     rate = above_zero("overfit_check", "lr", lr)
     if optimizer is not None:
-        check_pair("overfit_check", "optimizer", optimizer, "(init, step)", Optimizer, (1, 4))
+        check_pair("overfit_check", "optimizer", optimizer, "(init, step)")
     net, given, inputs = prepared("overfit_check", net, params, x, None)
+    unfit = misfit(net, loss_fn)
+    used = partial(_insisted, loss_fn) if unfit else loss_fn
     held = mapped(lasting, given)  # so that no optimiser can change the caller's
     inputs, targets, _ = counted_rows("overfit_check", inputs, y, None)
     chosen = next(batches(key, len(inputs), count))
     tiny = inputs[chosen], targets[chosen]
     opt_init, step = optimizer or adam()
-    state, first = opt_init(held), _inference_loss(net, loss_fn, held, *tiny)
+    try:
+        state, first = opt_init(held), _inference_loss(net, used, held, *tiny)
+    except ValueError:
+        if unfit:
+            raise ValueError(unfit) from None
+        raise
     got = f"none; the loss starts at {first:.4g}"
     has_goal = target is not None or first >= 0
     require(has_goal, "overfit_check", "target", "be given where the loss can fall below 0", got)
@@ -85,22 +96,50 @@ def overfit_check(
     stepped, last, done = held, first, 0
     try:
         while done < most and last > goal:
-            _, g = value_and_grads(net, loss_fn, stepped, *tiny, key=fold_in(key, done))
+            _, g = value_and_grads(net, used, stepped, *tiny, key=fold_in(key, done))
             stepped, state = step(stepped, g, state, rate)
             done += 1
             if done % _EVERY == 0 or done == most:
-                last = _inference_loss(net, loss_fn, stepped, *tiny)
+                last = _inference_loss(net, used, stepped, *tiny)
         text = f"the loss went from {first:.4g} to {last:.4g}"
         fits = last <= goal
-        if not fits:
-            _, g = value_and_grads(net, loss_fn, held, *tiny, key=key)
-            text += f": {_cause(net, held, g, tiny[0], first, last)}"
+        blunder = unfit or _always_right(net, loss_fn, held, tiny[0])
+        if blunder:
+            text += f": {blunder}"
+        elif not fits:
+            _, g = value_and_grads(net, used, held, *tiny, key=key)
+            text += f": {_cause(net, held, g, tiny[0], first, last) + _range_of_outputs(net, loss_fn)}"
     except FloatingPointError as error:
         fits, last, text = False, float("inf"), f"{error}: lower the learning rate, or look with diagnose"
     return {
         "verdict": "fits" if fits else "does not fit", "first_loss": first, "last_loss": last, "target": goal,
         "steps": done, "rows": len(chosen), "text": text,
     }
+
+
+def _insisted(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    """Give a loss the outputs as they are, whatever activation the network ends in."""
+    return loss_fn(outputs, targets)
+
+
+def _always_right(net: Layer, loss_fn: LossFn, params: Params, x: Array) -> str:
+    """Say so where there is one class only, which is always right: of one column, softmax is 1."""
+    name = label(loss_fn)
+    if looked_up(OWN_LOSSES, loss_fn) is None or name not in ("softmax_cross_entropy", "cross_entropy"):
+        return ""
+    if forward(net, calibrate(net, params, x), x).shape[-1] != 1:
+        return ""
+    other = name.replace("softmax", "sigmoid") if "softmax" in name else "binary_cross_entropy"
+    return f"{name} has one column of outputs, which softmax makes 1 whatever the params; for yes or no, use {other}"
+
+
+def _range_of_outputs(net: Layer, loss_fn: LossFn) -> str:
+    """Say which activation at a network's end keeps logits, or the numbers of a regression, within bounds."""
+    final = final_activation(net[1])
+    known = looked_up(OWN_LOSSES, loss_fn)
+    if final is None or known is None or any(not isinstance(form, str) for form in known.values()):
+        return ""
+    return f"; the network ends in {label(final)}, so outputs have its range only: {label(loss_fn)} wants any number"
 
 
 def _inference_loss(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray) -> float:

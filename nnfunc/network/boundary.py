@@ -11,17 +11,19 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
+from nnfunc.network.guard import check_is_pair, guarded_forward, losses_of, penalty_of, run
 from nnfunc.network.kinds import check_needs_no_key, children, guarded, with_forwards
 from nnfunc.network.loop import chain_forward, watched_forward
 from nnfunc.network.watching import watched
+from nnfunc.pieces.activations import Rule
+from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
-from nnfunc.values.checks import FLOAT64, label, looked_up, problem, require, restated
+from nnfunc.values.checks import FLOAT64, base_function, label, looked_up, problem, require, restated
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params
-from nnfunc.values.types import AnyArray, Array, ElementwiseFn, Key, Layer, LossFn, Params, Penalty, Pullback, Rows
+from nnfunc.values.types import AnyArray, Array, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params, Penalty, Pullback, Rows
 
 
 def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key | None) -> tuple[Layer, Params, Array]:
@@ -208,19 +210,76 @@ def on_logits(net: Layer, loss_fn: LossFn) -> tuple[Layer, LossFn]:
     log of a probability that has rounded to 0 is lost. Likewise sigmoid and
     `binary_cross_entropy`. Options of the loss, given by a partial, are kept.
 
+    Raises:
+        ValueError: the network ends in an activation that does not belong to the loss.
+
     Example:
         >>> from nnfunc import cross_entropy, dense, softmax
         >>> on_logits(dense(2, 3, softmax), cross_entropy)[1].__name__
         'softmax_cross_entropy'
     """
-    form = looked_up(OWN_LOSSES, loss_fn)
-    bare = _without_final(net, form[0]) if form else None
-    if not form or bare is None:
+    ends = looked_up(OWN_LOSSES, loss_fn)
+    if not ends:
         return net, loss_fn
-    return bare, partial(form[1], *loss_fn.args, **loss_fn.keywords) if isinstance(loss_fn, partial) else form[1]
+    final = final_activation(net[1])
+    form = None if final is None else looked_up(ends, final)
+    if form is None:
+        return net, loss_fn
+    if isinstance(form, str):
+        raise ValueError(misfit(net, loss_fn))
+    bare = _without_final(net, base_function(final))
+    if bare is None:
+        return net, loss_fn
+    return bare, partial(form, *loss_fn.args, **loss_fn.keywords) if isinstance(loss_fn, partial) else form
 
 
-def _without_final(net: Layer, f: ElementwiseFn) -> Layer | None:
+def misfit(net: Layer, loss_fn: LossFn) -> str:
+    """Say why a network's last activation does not belong to the loss, or nothing if it does.
+
+    Example:
+        >>> from nnfunc import dense, softmax, softmax_cross_entropy
+        >>> misfit(dense(2, 3, softmax), softmax_cross_entropy)
+        'softmax_cross_entropy: the network must end in logits (leave the last activation out, or use cross_entropy;
+        a function of your own around the loss takes it as it is), got softmax at its end'
+    """
+    final = final_activation(net[1])
+    form = None if final is None else looked_up(looked_up(OWN_LOSSES, loss_fn) or {}, final)
+    return problem(label(loss_fn), "the network", form, f"{label(final)} at its end") if isinstance(form, str) else ""
+
+
+def final_activation(forward: ForwardFn) -> ElementwiseFn | None:
+    """Return the activation that a network ends in, if it is seen to end in one.
+
+    Example:
+        >>> from nnfunc import chain, dense, dropout, tanh
+        >>> final_activation(chain(dense(2, 3, tanh), dropout(0.5))[1]).__name__
+        'tanh'
+    """
+    while isinstance(forward, partial):
+        made, args = forward.func, forward.args
+        if made is dense_forward:
+            rule: Rule | None = args[2]
+            return None if rule is None else rule[0]
+        if made is chain_forward:
+            last = -1
+            while args[1][last].func in _PASSES and -last < len(args[1]):
+                last -= 1
+            forward = args[1][last]
+        elif made is activation_forward:
+            only: Rule = args[0]
+            return only[0]
+        elif made is watched_forward or made is guarded_forward:
+            forward = args[-1]
+        else:
+            return None
+    return None
+
+
+_PASSES = frozenset({dropout_forward, identity_forward})
+"""Layers after which an activation is still the last."""
+
+
+def _without_final(net: Layer, f: object) -> Layer | None:
     """Return the network without its final activation `f`, or none if it does not end in `f`; params keep their names."""
     init, forward = net
     if not isinstance(forward, partial):

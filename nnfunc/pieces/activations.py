@@ -2,8 +2,10 @@
 
 Every activation is a function ``f(z) -> y`` for callers, followed by its rule
 ``_f_back(dy, z, y) -> dz`` for the layers: value and derivative stand side by
-side, and the table at the end puts them together. All are stable at any finite
-input, keep the dtype, and let NaN through.
+side, and the table at the end puts them together. All keep the dtype, let NaN
+through, and are right to the last digits from one infinity to the other, in
+value and slope: what is near 0 is never the difference of two numbers near 1.
+What underflows to 0 is right, so NumPy need not report it.
 """
 
 import math
@@ -13,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from nnfunc.pieces.erf import erf
+from nnfunc.pieces.normal import normal
 from nnfunc.values.arrays import as_floats, locked, number, zeros
 from nnfunc.values.checks import arguments_of, as_number, as_share, base_function, describe, label, looked_up, problem, require
 from nnfunc.values.types import Activation, Array, ElementwiseFn
@@ -23,6 +25,9 @@ BackRule: TypeAlias = Callable[[Array, Array, Array], Array]
 Rule: TypeAlias = tuple[ElementwiseFn, BackRule]
 """An activation inside a layer: ``f(z) -> y`` and ``back(dy, z, y) -> dz``."""
 
+# Beyond, sigmoid and the normal distribution function are 0 in float64 too, and so is their product with z: -infinity
+# times 0 would be no number.
+_FAR = -1000.0
 # Values that are compared with zeros at once: they stay in the cache.
 _ROW = 8192
 
@@ -68,6 +73,7 @@ def _relu_back(dy: Array, z: Array, y: Array) -> Array:
     return dz
 
 
+@np.errstate(all="ignore")
 def leaky_relu(z: Array, negative_slope: float = 0.01) -> Array:
     """Return z where z > 0 and negative_slope * z elsewhere.
 
@@ -87,7 +93,8 @@ def leaky_relu(z: Array, negative_slope: float = 0.01) -> Array:
         Maas, Hannun & Ng (2013).
     """
     z = as_floats("leaky_relu", "z", z)
-    y: Array = np.maximum(z, as_share("leaky_relu", "negative_slope", negative_slope) * z)
+    slope = as_share("leaky_relu", "negative_slope", negative_slope)
+    y: Array = np.maximum(z, slope * z if slope else 0)  # as 0 times infinity is no number
     return y
 
 
@@ -98,6 +105,7 @@ def _leaky_relu_back(dy: Array, z: Array, y: Array, negative_slope: float = 0.01
     return dy * slope
 
 
+@np.errstate(all="ignore")
 def elu(z: Array, alpha: float = 1.0) -> Array:
     """Return z where z > 0 and alpha * (exp(z) - 1) elsewhere.
 
@@ -127,6 +135,7 @@ def _elu_back(dy: Array, z: Array, y: Array, alpha: float = 1.0) -> Array:
     return dy * slope
 
 
+@np.errstate(all="ignore")
 def sigmoid(z: Array) -> Array:
     """Return 1 / (1 + exp(-z)), without exp ever overflowing.
 
@@ -137,15 +146,32 @@ def sigmoid(z: Array) -> Array:
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
         array([0. , 0.5, 1. ])
     """
-    z = as_floats("sigmoid", "z", z)
-    y: Array = np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
-    return y
+    return _logistic(as_floats("sigmoid", "z", z))
 
 
 def _sigmoid_back(dy: Array, z: Array, y: Array) -> Array:
-    return dy * (y * (1 - y))
+    return _bell(dy, np.exp(np.copysign(z, number(-1, z.dtype))))
 
 
+def _logistic(z: Array) -> Array:
+    """Return sigmoid(z)."""
+    y: Array = np.exp(np.minimum(z, number(0, z.dtype)))
+    powers = np.exp(np.copysign(z, number(-1, z.dtype)))  # exp(-|z|)
+    powers += number(1, z.dtype)
+    y /= powers
+    return y
+
+
+def _bell(dy: Array, powers: Array) -> Array:
+    """Return dy * p / (1 + p)^2, in the memory of p = exp(-|z|); y (1 - y) has no digits left where y is near 1."""
+    dz: Array = dy * powers
+    powers += number(1, powers.dtype)
+    powers *= powers
+    dz /= powers
+    return dz
+
+
+@np.errstate(all="ignore")
 def tanh(z: Array) -> Array:
     """Return the hyperbolic tangent.
 
@@ -158,9 +184,10 @@ def tanh(z: Array) -> Array:
 
 
 def _tanh_back(dy: Array, z: Array, y: Array) -> Array:
-    return dy * (1 - y * y)
+    return _bell(dy * number(4, z.dtype), np.exp(np.copysign(z + z, number(-1, z.dtype))))
 
 
+@np.errstate(all="ignore")
 def softplus(z: Array) -> Array:
     """Return log(1 + exp(z)), as max(z, 0) + log1p(exp(-|z|)).
 
@@ -176,7 +203,7 @@ def softplus(z: Array) -> Array:
 
 
 def _softplus_back(dy: Array, z: Array, y: Array) -> Array:
-    return dy * sigmoid(z)
+    return dy * _logistic(z)
 
 
 @np.errstate(all="ignore")
@@ -191,12 +218,12 @@ def silu(z: Array) -> Array:
         Elfwing, Uchibe & Doya (2018), equation 5.
     """
     z = as_floats("silu", "z", z)
-    return z * sigmoid(z)
+    return np.maximum(z, number(_FAR, z.dtype)) * _logistic(z)
 
 
 def _silu_back(dy: Array, z: Array, y: Array) -> Array:
-    s = sigmoid(z)
-    return dy * (s + y * (1 - s))
+    near = np.minimum(np.maximum(z, number(_FAR, z.dtype)), number(-_FAR, z.dtype))
+    return dy * (_logistic(z) + _bell(near, np.exp(np.copysign(z, number(-1, z.dtype)))))
 
 
 @np.errstate(all="ignore")
@@ -214,17 +241,16 @@ def gelu(z: Array) -> Array:
         Hendrycks & Gimpel (2016), section 2.
     """
     z = as_floats("gelu", "z", z)
-    return z * _normal_cdf(z)
+    return np.maximum(z, number(_FAR, z.dtype)) * normal(z)[0]
 
 
 def _gelu_back(dy: Array, z: Array, y: Array) -> Array:
-    near = np.clip(z, -40, 40)  # beyond, the density is 0 and z * z could overflow
-    density = np.exp(-0.5 * near * near) / math.sqrt(2 * math.pi)
-    return dy * (_normal_cdf(z) + near * density)
-
-
-def _normal_cdf(z: Array) -> Array:
-    return 0.5 * (1 + erf(z * math.sqrt(0.5)))
+    cdf, power = normal(z)
+    density = power * number(1 / math.sqrt(2 * math.pi), z.dtype)
+    density *= np.minimum(np.maximum(z, number(_FAR, z.dtype)), number(-_FAR, z.dtype))
+    cdf += density
+    cdf *= dy
+    return cdf
 
 
 @np.errstate(all="ignore")
@@ -264,11 +290,15 @@ def log_softmax(z: Array) -> Array:
         array([    0., -1000., -2000.])
     """
     below = _below_max("log_softmax", z)
-    return below - np.log(np.add.reduce(np.exp(below), axis=-1, keepdims=True))
+    is_below = below < 0
+    others = np.add.reduce(np.exp(below) * is_below, axis=-1, keepdims=True)
+    others += below.shape[-1] - 1 - np.count_nonzero(is_below, axis=-1, keepdims=True)  # 0, unless maxima are equal
+    return below - np.log1p(others)
 
 
 def _log_softmax_back(dy: Array, z: Array, y: Array) -> Array:
-    dz: Array = dy - np.exp(y) * np.add.reduce(dy, axis=-1, keepdims=True)
+    total = np.add.reduce(dy, axis=-1, keepdims=True)
+    dz: Array = -dy * np.expm1(y) - np.exp(y) * (total - dy)  # dy - exp(y) * total, without 1 - exp(y)
     return dz
 
 
@@ -285,6 +315,9 @@ BACK_RULES: dict[object, Callable[..., Array]] = {
     softmax: _softmax_back, log_softmax: _log_softmax_back, softplus: _softplus_back, silu: _silu_back,
     gelu: _gelu_back,
 }
+
+RELU_FAMILY = frozenset({relu, leaky_relu, elu, silu, gelu})
+"""Those that are near max(z, 0): He's spread suits them, Glorot's the rest."""
 
 
 def as_rule(function: str, f: Activation, argument: str = "activation") -> Rule:

@@ -4,24 +4,28 @@
 ``per_example[i]`` with respect to ``outputs[i]``. Nothing is averaged over the
 rows here: `loss` and `grads` take the (weighted) mean, in one place. A row
 with k outputs counts the mean over them, so the batch loss of `mse` is the
-mean over all n * k elements, as in PyTorch and Keras.
+mean over all n * k elements, as in PyTorch and Keras; it counts their sum,
+value and gradient k times as large, with `sum_outputs`, an option of every
+loss that takes the mean over outputs.
 
 Outputs and targets must have equal shapes; nothing is broadcast. Class targets
-are ints (n,), or one-hot or soft rows (n, k).
+are ints (n,), or one-hot or soft rows (n, k). A loss on logits refuses a network
+that ends in softmax or sigmoid, and one on probabilities what are none.
 """
 
+from collections.abc import Mapping
 from typing import SupportsFloat
 
 import numpy as np
 
-from nnfunc.pieces.activations import sigmoid, softmax
+from nnfunc.pieces.activations import log_softmax, sigmoid, softmax
 from nnfunc.values.arrays import as_floats, as_real, number, ones, row_starts
-from nnfunc.values.checks import as_number, as_share, problem, require
-from nnfunc.values.types import AnyArray, Array, ElementwiseFn, LossFn
+from nnfunc.values.checks import as_flag, as_number, as_share, describe, problem, require
+from nnfunc.values.types import AnyArray, Array, LossFn
 
 
 @np.errstate(all="ignore")
-def mse(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+def mse(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tuple[Array, Array]:
     """Return the squared error e^2, e = outputs - targets, without a factor 1/2.
 
     Shapes:
@@ -42,11 +46,13 @@ def mse(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
                [-1.8]])
     """
     e = _errors("mse", outputs, targets)
-    return _row_means(e * e), _over_width(2 * e)
+    width = _width("mse", e, sum_outputs)
+    share = e if width == 1 else e / width  # first, as the sum of large squares could overflow
+    return _row_sums(e * share), 2 * share
 
 
 @np.errstate(all="ignore")
-def mae(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+def mae(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tuple[Array, Array]:
     """Return the absolute error |e|, e = outputs - targets; the slope at 0 is 0.
 
     Shapes:
@@ -63,11 +69,14 @@ def mae(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
         array([0.5, 2. ])
     """
     e = _errors("mae", outputs, targets)
-    return _row_means(np.abs(e)), _over_width(np.sign(e))
+    width = _width("mae", e, sum_outputs)
+    return _row_sums(_over(width, np.abs(e))), _over(width, np.sign(e))
 
 
 @np.errstate(all="ignore")
-def huber(outputs: Array, targets: AnyArray, delta: SupportsFloat = 1.0) -> tuple[Array, Array]:
+def huber(
+    outputs: Array, targets: AnyArray, delta: SupportsFloat = 1.0, *, sum_outputs: bool = False
+) -> tuple[Array, Array]:
     """Return e^2 / 2 where |e| <= delta and delta (|e| - delta / 2) beyond, e = outputs - targets.
 
     Args:
@@ -95,7 +104,8 @@ def huber(outputs: Array, targets: AnyArray, delta: SupportsFloat = 1.0) -> tupl
     e = _errors("huber", outputs, targets)
     size = np.abs(e)
     near = np.minimum(size, limit)
-    return _row_means(near * (size - 0.5 * near)), _over_width(np.clip(e, -limit, limit))
+    width = _width("huber", e, sum_outputs)
+    return _row_sums(_over(width, near * (size - 0.5 * near))), _over(width, np.clip(e, -limit, limit))
 
 
 @np.errstate(all="ignore")
@@ -134,17 +144,27 @@ def softmax_cross_entropy(
     # Class by class, as a maximum along short rows takes five times as long.
     below = np.subtract(z, np.maximum.reduce(z.T.copy(), axis=0)[:, None], order="C")
     powers = np.exp(below)
-    total: Array = powers.dot(ones(k, z.dtype))
+    # One class of each row stands apart, its own or the likeliest: of a probability near 1, what is lacking to 1, and
+    # its logarithm, come from the sum of the others, as 1 less that probability has no digits left.
+    apart = row_starts(n, k) + (classes if soft is None else np.argmax(below, axis=1)).astype(np.intp, copy=False)
+    flat = powers.reshape(-1)
+    own = flat.take(apart)
+    flat[apart] = number(0, z.dtype)
+    others: Array = powers.dot(ones(k, z.dtype))
+    total = own + others
     powers /= total[:, None]
-    log_total = np.log(total)
+    own -= ones(n, z.dtype)
+    own += others
+    log_total: Array = np.log1p(own, out=own)
+    others /= total  # 1 less the probability of the class that stands apart
     if soft is None:
-        own = row_starts(n, k) + classes.astype(np.intp, copy=False)  # the flat index of each row's class
-        flat = powers.reshape(-1)
-        flat[own] -= ones(n, z.dtype)
-        return log_total - below.reshape(-1).take(own), powers
+        flat[apart] = np.negative(others, out=others)
+        log_total -= below.reshape(-1).take(apart)
+        return log_total, powers
     mass = np.add.reduce(soft, axis=1)  # 1 to rounding; kept, so that the gradient is exact
     powers *= mass[:, None]
     powers -= soft
+    flat[apart] = (mass - soft.reshape(-1).take(apart)) - mass * others
     terms = np.multiply(soft, below, where=soft != 0, out=np.zeros_like(below))
     return log_total * mass - np.add.reduce(terms, axis=1), powers
 
@@ -169,7 +189,8 @@ def cross_entropy(outputs: Array, targets: AnyArray, label_smoothing: SupportsFl
 
     Raises:
         TypeError: targets of shape (n,) are not integers.
-        ValueError: outputs are outside [0, 1], or as in `softmax_cross_entropy`.
+        ValueError: outputs are negative or do not sum to 1 in each row, or as
+            in `softmax_cross_entropy`.
 
     Example:
         >>> cross_entropy(np.array([[0.25, 0.75]]), np.array([1]))[0]
@@ -177,16 +198,19 @@ def cross_entropy(outputs: Array, targets: AnyArray, label_smoothing: SupportsFl
     """
     name = "cross_entropy"
     p, classes, soft = _class_targets(name, outputs, targets, label_smoothing)
-    _check_unit_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use softmax_cross_entropy)")
+    ways = "(for logits, use softmax_cross_entropy; for columns that are yes or no each, binary_cross_entropy)"
+    _check_distributions(name, "outputs", p, ways)
     if soft is None:
         soft = np.zeros_like(p)
         soft[np.arange(len(p)), classes] = 1
-    return np.add.reduce(_minus_t_log_p(soft, p), axis=1), _minus_t_over_p(soft, p)
+    return np.add.reduce(_minus_t_log(soft, np.log(p)), axis=1), _minus_t_over_p(soft, p)
 
 
 @np.errstate(all="ignore")
-def sigmoid_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: SupportsFloat = 1.0) -> tuple[Array, Array]:
-    """Return -[t log sigmoid(z) + (1 - t) log(1 - sigmoid(z))] from logits z, without computing sigmoid.
+def sigmoid_cross_entropy(
+    outputs: Array, targets: AnyArray, pos_weight: SupportsFloat = 1.0, *, sum_outputs: bool = False
+) -> tuple[Array, Array]:
+    """Return -[t log sigmoid(z) + (1 - t) log(1 - sigmoid(z))] from logits z, as (1 - t) z + log(1 + exp(-z)).
 
     Args:
         outputs: logits; each column is a yes-or-no question of its own.
@@ -211,24 +235,32 @@ def sigmoid_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: Support
     """
     z, t = _binary_targets("sigmoid_cross_entropy", outputs, targets)
     weight = as_number("sigmoid_cross_entropy", "pos_weight", pos_weight, least=0)
-    positive = np.maximum(z, number(0, z.dtype))
-    powers = np.exp(np.copysign(z, number(-1, z.dtype)))  # exp(-|z|)
-    tail = np.log1p(powers)  # -log sigmoid(z) is max(-z, 0) + tail
-    powers += number(1, z.dtype)
-    p: Array = np.exp(z - positive)
-    p /= powers
-    if weight == 1:
-        positive -= z * t
-        positive += tail
-        p -= t
-        return _row_means(positive), _over_width(p)
-    yes, no = weight * t, 1 - t
-    per_element = yes * (positive - z + tail) + no * (positive + tail)
-    return _row_means(per_element), _over_width((yes + no) * p - yes)
+    width = _width("sigmoid_cross_entropy", z, sum_outputs)
+    # What is paid for the size of z, 1 - t on the side of yes and t on that of no, is |step - t|: nothing cancels.
+    sign = np.copysign(number(1, z.dtype), z)
+    paid = np.maximum(sign, number(0, z.dtype))
+    paid -= t
+    np.abs(paid, out=paid)
+    per_element = np.abs(z)
+    powers = np.exp(np.negative(per_element))
+    tail = np.log1p(powers)
+    q = powers / (powers + number(1, z.dtype))  # sigmoid(-|z|)
+    if weight != 1:
+        scale = 1 + (weight - 1) * t  # of both terms together
+        paid = np.where(sign < 0, weight * paid, paid)
+        tail *= scale
+        q *= scale
+    per_element *= paid
+    per_element += tail
+    paid -= q
+    paid *= sign
+    return _row_sums(_over(width, per_element)), _over(width, paid)
 
 
 @np.errstate(all="ignore")
-def binary_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: SupportsFloat = 1.0) -> tuple[Array, Array]:
+def binary_cross_entropy(
+    outputs: Array, targets: AnyArray, pos_weight: SupportsFloat = 1.0, *, sum_outputs: bool = False
+) -> tuple[Array, Array]:
     """Return -[t log(p) + (1 - t) log(1 - p)] from probabilities p.
 
     In `loss` and `grads`, a network that ends in `sigmoid` is computed from its
@@ -258,8 +290,41 @@ def binary_cross_entropy(outputs: Array, targets: AnyArray, pos_weight: Supports
     p, t = _binary_targets(name, outputs, targets)
     _check_unit_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
     yes, no = t * as_number(name, "pos_weight", pos_weight, least=0), 1 - t
-    per_element = _minus_t_log_p(yes, p) + _minus_t_log_p(no, 1 - p)
-    return _row_means(per_element), _over_width(_minus_t_over_p(yes, p) - _minus_t_over_p(no, 1 - p))
+    width = _width(name, p, sum_outputs)
+    per_element = _minus_t_log(yes, np.log(p)) + _minus_t_log(no, np.log1p(-p))
+    return (
+        _row_sums(_over(width, per_element)),
+        _over(width, _minus_t_over_p(yes, p) - _minus_t_over_p(no, 1 - p)),
+    )
+
+
+def require_same_shape(function: str, outputs: Array, targets: AnyArray) -> None:
+    """Raise unless targets have the shape of the outputs: what every loss asks first, as NumPy would broadcast.
+
+    Args:
+        function: the name of the loss, with which the message begins.
+        outputs: what the loss was given.
+        targets: likewise.
+
+    Raises:
+        ValueError: the shapes differ, (n,) and (n, 1) too.
+        TypeError: one of them is no array.
+
+    Example:
+        >>> require_same_shape("brier", np.zeros((3, 1)), np.zeros(3))
+        Traceback (most recent call last):
+        ...
+        ValueError: brier: targets must have the shape (3, 1) of the outputs (as targets.reshape(3, 1) has), got (3,)
+    """
+    if not isinstance(outputs, np.ndarray) or not isinstance(targets, np.ndarray):
+        wrong = "targets" if isinstance(outputs, np.ndarray) else "outputs"
+        raise TypeError(problem(function, wrong, "be an array", describe(targets if wrong == "targets" else outputs)))
+    if outputs.shape != targets.shape:
+        hint = ""
+        if [n for n in targets.shape if n != 1] == [n for n in outputs.shape if n != 1]:
+            hint = f" (as targets.reshape({', '.join(map(str, outputs.shape))}) has)"
+        constraint = f"have the shape {outputs.shape} of the outputs{hint}"
+        raise ValueError(problem(function, "targets", constraint, targets.shape))
 
 
 def _errors(function: str, outputs: Array, targets: AnyArray) -> Array:
@@ -269,22 +334,31 @@ def _errors(function: str, outputs: Array, targets: AnyArray) -> Array:
     return e
 
 
-def _row_means(a: Array) -> Array:
-    """Return the mean over the outputs of each row."""
+def _width(function: str, outputs: Array, sum_outputs: bool) -> int:
+    """Return by what the outputs of a row are divided: their number, as the mean over them wants, or 1 for the sum."""
+    if sum_outputs is not False and as_flag(function, "sum_outputs", sum_outputs):
+        return 1
+    return outputs.size // len(outputs)
+
+
+def _over(width: int, a: Array) -> Array:
+    """Divide, in the memory of `a`, before anything is added up."""
+    if width != 1:
+        a /= width
+    return a
+
+
+def _row_sums(a: Array) -> Array:
+    """Return the sum over the outputs of each row."""
     if a.size == len(a):
         return a.reshape(len(a))
-    return _over_width(np.add.reduce(a.reshape(len(a), -1), axis=1), a.size)
+    sums: Array = np.add.reduce(a.reshape(len(a), -1), axis=1)
+    return sums
 
 
-def _over_width(a: Array, size: int | None = None) -> Array:
-    """Divide by the number of outputs in a row, as the mean over them wants."""
-    width = (a.size if size is None else size) // len(a)
-    return a if width == 1 else a / width
-
-
-def _minus_t_log_p(t: Array, p: Array) -> Array:
-    """Return -t log(p), which is 0 where t is 0."""
-    terms: Array = np.where(t == 0, 0, -t * np.log(p))
+def _minus_t_log(t: Array, logs: Array) -> Array:
+    """Return -t log(p) from the logarithms, which is 0 where t is 0."""
+    terms: Array = np.where(t == 0, 0, -t * logs)
     return terms
 
 
@@ -297,9 +371,7 @@ def _minus_t_over_p(t: Array, p: Array) -> Array:
 def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     """Return both as float arrays of one dtype, if their shapes are equal."""
     outputs, targets = _as_arrays(function, outputs, targets)
-    if targets.shape != outputs.shape:
-        constraint = f"have the shape {outputs.shape} of the outputs"
-        raise ValueError(problem(function, "targets", constraint, targets.shape))
+    require_same_shape(function, outputs, targets)
     return outputs, targets if targets.dtype == outputs.dtype else targets.astype(outputs.dtype)
 
 
@@ -335,11 +407,7 @@ def _class_targets(
         soft = (targets[:, None] == np.arange(k)).astype(outputs.dtype)
     elif targets.shape == outputs.shape:
         soft = targets.astype(outputs.dtype, copy=False)
-        sums = np.add.reduce(soft, axis=1)
-        wrong = np.flatnonzero((np.minimum.reduce(soft, axis=1) < 0) | (np.abs(sums - 1) > 1e-3))
-        if wrong.size:
-            row = f"{soft[wrong[0]].tolist()} at row {wrong[0]}"
-            raise ValueError(problem(function, "targets", "be probabilities that sum to 1 in each row", row))
+        _check_distributions(function, "targets", soft)
     else:
         constraint = f"have shape ({n},) as class numbers or {(n, k)} as probabilities"
         raise ValueError(problem(function, "targets", constraint, targets.shape))
@@ -369,6 +437,15 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
         raise ValueError(problem(function, argument, constraint, f"{labels[row]} at row {row}"))
 
 
+def _check_distributions(function: str, argument: str, p: Array, hint: str = "") -> None:
+    """Raise ValueError if a row is negative somewhere or does not sum to 1, but for rounding."""
+    wrong = (np.minimum.reduce(p, axis=1) < 0) | (np.abs(np.add.reduce(p, axis=1) - 1) > 1e-3)
+    if wrong.any():  # which a NaN is not: it makes the loss NaN, and `loss` says where it came from
+        row = int(np.flatnonzero(wrong)[0])
+        constraint = f"be probabilities that sum to 1 in each row{hint and ' ' + hint}"
+        raise ValueError(problem(function, argument, constraint, f"{describe(p[row].tolist())} at row {row}"))
+
+
 def _ends(a: AnyArray) -> tuple[float, float]:
     """Return the least and the greatest value."""
     if a.size <= 64:  # of few numbers, Python is faster than a call of NumPy
@@ -395,8 +472,29 @@ def _check_unit_interval(function: str, argument: str, a: Array, constraint: str
         raise ValueError(problem(function, argument, constraint, str(outside[0])))
 
 
-OWN_LOSSES: dict[object, tuple[()] | tuple[ElementwiseFn, LossFn]] = {
-    mse: (), mae: (), huber: (), softmax_cross_entropy: (), cross_entropy: (softmax, softmax_cross_entropy),
-    sigmoid_cross_entropy: (), binary_cross_entropy: (sigmoid, sigmoid_cross_entropy),
+# Where a network's last activation does not belong to the loss: what the network must do, and the ways out.
+_INSIST = "a function of your own around the loss takes it as it is"
+_TWICE = "end in logits (leave the last activation out, or use {}; " + _INSIST + ")"
+_COLUMNS = "end in {} (use {}; " + _INSIST + ")"
+OWN_LOSSES: dict[object, Mapping[object, LossFn | str]] = {
+    mse: {}, mae: {}, huber: {},
+    softmax_cross_entropy: {
+        softmax: _TWICE.format("cross_entropy"), sigmoid: _TWICE.format("binary_cross_entropy"),
+    },
+    cross_entropy: {
+        softmax: softmax_cross_entropy,
+        sigmoid: _COLUMNS.format("softmax", "that, or binary_cross_entropy where each column is yes or no"),
+        log_softmax: _COLUMNS.format("softmax", "that, or softmax_cross_entropy"),
+    },
+    sigmoid_cross_entropy: {
+        softmax: _TWICE.format("cross_entropy"), log_softmax: _TWICE.format("softmax_cross_entropy"),
+        sigmoid: _TWICE.format("binary_cross_entropy"),
+    },
+    binary_cross_entropy: {
+        sigmoid: sigmoid_cross_entropy,
+        softmax: _COLUMNS.format("sigmoid", "that, or cross_entropy where one class of each row is right"),
+        log_softmax: _COLUMNS.format("sigmoid", "that, or softmax_cross_entropy where one class of each row is right"),
+    },
 }
-"""The losses of the library; of those on probabilities, the activation that makes them and the loss on its logits."""
+"""The losses of the library, and what they say of the activation that a network ends in: where it makes the
+probabilities that the loss takes, the loss on its logits; where it does not belong there, what must be instead."""

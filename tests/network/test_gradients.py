@@ -65,7 +65,13 @@ ACTIVATIONS: dict[str, Activation | None] = {
     "gelu": gelu,
     "custom": (np.sin, np.cos),
 }
-# Each loss with the final activations that suit it; a custom sigmoid is not fused.
+
+
+def _wrapped(outputs: Array, y: AnyArray, label_smoothing: float = 0.0) -> tuple[Array, Array]:
+    return cross_entropy(outputs, y, label_smoothing)
+
+
+# Each loss with the final activations that suit it; a custom sigmoid, and a loss inside a function, are not fused.
 _custom_sigmoid: Activation = (sigmoid, lambda z: sigmoid(z) * (1 - sigmoid(z)))
 LOSSES: dict[str, tuple[LossFn, Activation | None]] = {
     "mse": (mse, None),
@@ -77,8 +83,8 @@ LOSSES: dict[str, tuple[LossFn, Activation | None]] = {
     "sigmoid_cross_entropy": (sigmoid_cross_entropy, None),
     "pos_weight": (partial(sigmoid_cross_entropy, pos_weight=3), None),
     "cross_entropy": (cross_entropy, softmax),
-    "cross_entropy_unfused": (cross_entropy, _custom_sigmoid),
-    "cross_entropy_smoothed": (partial(cross_entropy, label_smoothing=0.2), _custom_sigmoid),
+    "cross_entropy_unfused": (_wrapped, softmax),
+    "cross_entropy_smoothed": (partial(_wrapped, label_smoothing=0.2), softmax),
     "binary_cross_entropy": (binary_cross_entropy, sigmoid),
     "binary_cross_entropy_unfused": (partial(binary_cross_entropy, pos_weight=3), _custom_sigmoid),
 }

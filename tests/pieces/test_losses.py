@@ -21,6 +21,8 @@ from nnfunc import (
     loss,
     mae,
     mse,
+    require_same_shape,
+    sigmoid,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
@@ -68,6 +70,57 @@ def test_mean_is_over_outputs_and_rows() -> None:
     e = np.array([[1.0, 3.0], [2.0, 0.0]])
     assert mean(mse(e, np.zeros_like(e))) == 14 / 4
     assert mean(mae(e, np.zeros_like(e))) == 6 / 4
+
+
+SUMMED: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "mse": mse,
+    "mae": mae,
+    "huber": partial(huber, delta=0.7),
+    "sigmoid_cross_entropy": partial(sigmoid_cross_entropy, pos_weight=3),
+    "binary_cross_entropy": binary_cross_entropy,
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_outputs_can_be_summed(name: str) -> None:
+    draw = np.random.default_rng(0)
+    z, t = draw.uniform(0.1, 0.9, (5, 3)), draw.uniform(0, 1, (5, 3))
+    summed = partial(SUMMED[name], sum_outputs=True)
+    columns = [SUMMED[name](z[:, j : j + 1], t[:, j : j + 1]) for j in range(3)]
+    per_example, d = summed(z, t)
+    assert per_example == pytest.approx(sum(value for value, _ in columns))
+    assert d == pytest.approx(np.hstack([slope for _, slope in columns]))
+    assert SUMMED[name](z, t)[0] * 3 == pytest.approx(per_example)
+    assert SUMMED[name](z, t)[1] * 3 == pytest.approx(d)
+    assert all(map(np.array_equal, summed(z[:, 0], t[:, 0]), SUMMED[name](z[:, 0], t[:, 0])))
+
+
+def test_a_sum_over_outputs_meets_the_logits_too() -> None:
+    x, y = np.random.default_rng(1).normal(size=(4, 3)), np.eye(4, 2)
+    params = freeze({"W": np.full((3, 2), 40.0), "b": np.zeros(2)})
+    fused = loss(dense(3, 2, sigmoid), partial(binary_cross_entropy, sum_outputs=True), params, x, y)
+    assert fused == loss(dense(3, 2), partial(sigmoid_cross_entropy, sum_outputs=True), params, x, y)
+    assert fused == pytest.approx(2 * loss(dense(3, 2), sigmoid_cross_entropy, params, x, y))
+
+
+@pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (3, 1)), ((2, 3, 1), (2, 3)), ((1, 1), (1,))])
+def test_the_reshape_that_is_advised_works(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    outputs, targets = np.zeros(shapes[0]), np.ones(shapes[1])
+    with pytest.raises(ValueError, match=r"targets\.reshape\(") as caught:
+        mse(outputs, targets)
+    advised = str(caught.value).split("targets.reshape(")[1].split(")")[0]
+    assert mse(outputs, targets.reshape(*map(int, advised.split(","))))[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, bool, np.float16, np.float64])
+def test_targets_of_0_and_1_may_be_of_any_kind(kind: type) -> None:
+    z: Array = np.array([[0.3, -1.0], [2.0, 0.1]], np.float32)
+    t = np.array([[0, 1], [1, 1]])
+    targets: AnyArray = t.astype(kind)
+    for loss_fn in (sigmoid_cross_entropy, mse, mae, huber):
+        expected, got = loss_fn(z, t.astype(np.float32)), loss_fn(z, targets)
+        assert all(map(np.array_equal, expected, got))
+        assert got[0].dtype == got[1].dtype == np.float32
 
 
 def test_cross_entropies_keep_small_losses() -> None:
@@ -157,14 +210,39 @@ BAD: Cases = {
         r"sigmoid_cross_entropy: targets must lie in \[0, 1\], got -1.0",
     ),
     "probability below 0": (
-        lambda: cross_entropy(np.array([[-2.0, 3]]), np.array([1])),
+        lambda: cross_entropy(np.array([[0.5, 0.5], [-2.0, 3]]), np.array([1, 0])),
         ValueError,
-        r"cross_entropy: outputs must be prob.*, got -2.0",
+        r"cross_entropy: outputs must be prob.* sum to 1 .*, got \[-2.0, 3.0\] at row 1",
+    ),
+    "outputs that are yes or no each": (
+        lambda: cross_entropy(np.array([[0.9, 0.9, 0.9]]), np.array([0])),
+        ValueError,
+        r"cross_entropy: outputs must be prob.* sum to 1 .*binary_cross_entropy\), got \[0.9, 0.9, 0.9\] at row 0",
     ),
     "probability above 1": (
         lambda: binary_cross_entropy(np.array([[3.0]]), np.array([[1]])),
         ValueError,
         r"binary_cross_entropy: outputs must be probabilities .*, got 3.0",
+    ),
+    "sum_outputs a number": (
+        lambda: mse(X, X, sum_outputs=bad(1)),
+        TypeError,
+        r"mse: sum_outputs must be True or False, got 1",
+    ),
+    "one shape of another rank": (
+        lambda: require_same_shape("brier", np.zeros((3, 1)), np.zeros(3)),
+        ValueError,
+        r"brier: targets must have the shape \(3, 1\) of the outputs \(as targets.reshape\(3, 1\) has\), got \(3,\)",
+    ),
+    "shapes that NumPy would broadcast": (
+        lambda: require_same_shape("brier", np.zeros((3, 2)), np.zeros((1, 2))),
+        ValueError,
+        r"brier: targets must have the shape \(3, 2\) of the outputs, got \(1, 2\)",
+    ),
+    "a list in place of an array": (
+        lambda: require_same_shape("brier", np.zeros(2), bad([0.0, 1.0])),
+        TypeError,
+        r"brier: targets must be an array, got \[0.0, 1.0\]",
     ),
     "probabilities of one axis": (
         lambda: cross_entropy(np.array([0.5]), np.array([0])),

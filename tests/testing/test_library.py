@@ -102,7 +102,11 @@ PIECES: dict[str, list[Callable[[], object]]] = {
     "residual": [lambda: check_layer(residual(chain(dense(3, 5, tanh), dense(5, 3))), X)],
     "chain": [lambda: check_layer(chain(a=dense(3, 4, elu), b=layer_norm(4), c=dense(4, 2)), X), lambda: check_layer(NOISY_NET, X)],
     "mlp": [lambda: check_layer(mlp([3, 4, 5, 2]), X)],
-    "mse": [lambda: check_loss(mse, VALUES, TARGETS), lambda: check_loss(mse, VALUES[:, 0], TARGETS[:, 0])],
+    "mse": [
+        lambda: check_loss(mse, VALUES, TARGETS),
+        lambda: check_loss(mse, VALUES[:, 0], TARGETS[:, 0]),
+        lambda: check_loss(partial(mse, sum_outputs=True), VALUES, TARGETS),
+    ],
     "mae": [lambda: check_loss(mae, VALUES, TARGETS), lambda: check_loss(mae, VALUES[:, :1], TARGETS[:, :1])],
     "huber": [lambda: check_loss(partial(huber, delta=0.5), VALUES, TARGETS)],
     "softmax_cross_entropy": [
@@ -115,7 +119,10 @@ PIECES: dict[str, list[Callable[[], object]]] = {
         lambda: check_loss(cross_entropy, PROBABILITIES, SOFT),
     ],
     "sigmoid_cross_entropy": [lambda: check_loss(partial(sigmoid_cross_entropy, pos_weight=3), VALUES[:3], YES)],
-    "binary_cross_entropy": [lambda: check_loss(binary_cross_entropy, PROBABILITIES, YES)],
+    "binary_cross_entropy": [
+        lambda: check_loss(binary_cross_entropy, PROBABILITIES, YES),
+        lambda: check_loss(partial(binary_cross_entropy, sum_outputs=True), PROBABILITIES, YES),
+    ],
     "l1": [lambda: check_penalty(l1(0.1))],
     "l2": [lambda: check_penalty(l2(0.1)), lambda: check_penalty(l2(0.1), {"W": np.zeros((2, 2))})],
     "clip_by_value": [lambda: check_transform(partial(clip_by_value, limit=0.5))],
@@ -157,7 +164,7 @@ PIECES: dict[str, list[Callable[[], object]]] = {
 # Public functions that are no piece to be swapped: what runs the pieces, and plain tools.
 TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train calibrate freeze fold_in split generator map_params watched
-    batches split_rows fit_scaler standardize one_hot class_weight global_norm check_grads overfit_check diagnose
+    batches split_rows fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
     summary activation_stats update_ratio table current_params best_params progress_line
     save load check_params diff_params sharded_value_and_grads""".split()
 )
