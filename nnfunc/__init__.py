@@ -27,10 +27,10 @@ The house, in the order that the data goes. A room imports only from rooms above
     testing      the laws, as checkers for pieces of one's own
 
 A new optimiser is a function in its file of `pieces` and a rule for `stepped`. A new activation is a function and its
-way back, with a row of the table at the end of `pieces/activations.py` (and a place in RELU_FAMILY, if He's spread suits
-it); a new loss a function and a row at the end of `pieces/losses.py`; a new layer a function in a file of `pieces` and a
-row of the table in `network/kinds.py`. Each is named here, and in the table of `tests/testing/test_library.py`, which
-puts it through its checker. What this file lists, and `nnfunc.testing`, is public; the rest may change.
+way back, with a row of the table at the end of `pieces/activations.py`; a new loss a function and a row at the end of
+`pieces/losses.py`; a new layer a function in a file of `pieces` and a row of the table in `network/kinds.py`. Each is
+named here, and in the table of `tests/testing/test_library.py`, which puts it through its checker. What this file
+lists, and `nnfunc.testing`, is public; the rest may change.
 """
 
 from nnfunc.inspection.comparison import Difference, check_params, diff_params

@@ -186,8 +186,8 @@ def compare_slope(
         noise = rounding * (8 * magnitude + span * (abs(right) + abs(left)))
         scale = abs(analytic) + abs(numeric) + floor
         gap = max(0.0, abs(analytic - numeric) - noise) / scale if scale else 0.0
-        # On a smooth stretch the two slopes differ by h times the curvature, far less than this.
-        apart = abs(right - left) - 2 * noise > 1e-3 * scale
+        # On a smooth stretch the two slopes differ by h times the curvature, far less than either of these.
+        apart = abs(right - left) - 2 * noise > min(1e-3 * scale, 0.5 * abs(analytic - numeric))
         if gap < _RIGHT_BELOW or not apart:
             break
     if gap > WRONG_ABOVE and not apart:

@@ -74,7 +74,7 @@ def overfit_check(
     count, most = as_size("overfit_check", "rows", rows), as_size("overfit_check", "steps", steps)
     rate = above_zero("overfit_check", "lr", lr)
     if optimizer is not None:
-        check_pair("overfit_check", "optimizer", optimizer, "(init, step)")
+        check_pair("overfit_check", "optimizer", optimizer, "(init, step)", Optimizer, (1, 4))
     net, given, inputs = prepared("overfit_check", net, params, x, None)
     unfit = misfit(net, loss_fn)
     used = partial(_insisted, loss_fn) if unfit else loss_fn

@@ -316,9 +316,6 @@ BACK_RULES: dict[object, Callable[..., Array]] = {
     gelu: _gelu_back,
 }
 
-RELU_FAMILY = frozenset({relu, leaky_relu, elu, silu, gelu})
-"""Those that are near max(z, 0): He's spread suits them, Glorot's the rest."""
-
 
 def as_rule(function: str, f: Activation, argument: str = "activation") -> Rule:
     """Return an activation as a value function and its way back.

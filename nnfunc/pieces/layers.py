@@ -23,9 +23,9 @@ from typing import SupportsIndex
 import numpy as np
 
 from nnfunc.pieces import initializers
-from nnfunc.pieces.activations import RELU_FAMILY, Rule, as_rule, relu, relu_in_place
+from nnfunc.pieces.activations import Rule, as_rule, relu, relu_in_place
 from nnfunc.values.arrays import as_real, ones
-from nnfunc.values.checks import as_size, base_function, describe, problem, require
+from nnfunc.values.checks import as_size, describe, problem, require
 from nnfunc.values.keys import split
 from nnfunc.values.types import Activation, Array, DType, Initializer, InputGradient, Key, Layer, Params, Pullback
 
@@ -41,8 +41,8 @@ def dense(
         n_out: columns of `y`, at least 1.
         activation: f, one of the library's activations or a pair ``(f, df)``;
             none is the identity.
-        w_init: initialiser of W. Without it the activation chooses: `he_normal`
-            for the relu family, `glorot_uniform` for the rest.
+        w_init: initialiser of W; `glorot_uniform` if none, for relu too (README,
+            "Where the article and this library differ", has the figures).
         b_init: initialiser of b; one made by `by_fans` knows n_in.
 
     Shapes:
@@ -70,9 +70,7 @@ def dense(
     """
     rows, columns = as_size("dense", "n_in", n_in), as_size("dense", "n_out", n_out)
     rule = None if activation is None else as_rule("dense", activation)
-    if w_init is None:
-        relu_like = not isinstance(activation, tuple) and base_function(activation) in RELU_FAMILY
-        w_init = initializers.he_normal if relu_like else initializers.glorot_uniform
+    w_init = initializers.glorot_uniform if w_init is None else w_init
     w_init = initializers.made_for("dense", "w_init", w_init, rows, columns)
     b_init = initializers.made_for("dense", "b_init", b_init, rows, columns)
     return partial(_dense_init, rows, columns, w_init, b_init), partial(dense_forward, rows, columns, rule)

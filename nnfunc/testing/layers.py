@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.calibration import calibrate
+from nnfunc.network.guard import check_is_pair
 from nnfunc.network.guard import check_layer as check_arguments
 from nnfunc.network.kinds import statistics
 from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
@@ -17,7 +18,7 @@ from nnfunc.testing.samples import (
     close, dtype_law, first_difference, in_dtype, layout_law, looks_drawn, own_rows, reordered, shifted, stable_law,
 )
 from nnfunc.values.arrays import as_inputs, locked
-from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair, problem
+from nnfunc.values.checks import FLOAT32, FLOAT64, problem
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import Array, DType, Key, Layer, Params, Pullback
 
@@ -118,7 +119,7 @@ def check_layer(
 
 def _start(layer: Layer, x: Array, params: Params | None) -> Params:
     """Return locked float64 params to check a layer with, batch norms calibrated."""
-    check_pair("check_layer", "layer", layer)
+    check_is_pair("check_layer", "layer", layer)
     held, _ = checked_params("check_layer", layer[0](0, FLOAT64) if params is None else params)
     held = in_dtype(held, FLOAT64)
     return calibrate(layer, held, x) if statistics(layer) else held

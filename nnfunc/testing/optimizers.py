@@ -58,7 +58,7 @@ def check_optimizer(
         >>> [result["law"] for result in results if result["status"] != "pass"]
         ['agreement']
     """
-    check_pair("check_optimizer", "optimizer", optimizer, "(init, step)")
+    check_pair("check_optimizer", "optimizer", optimizer, "(init, step)", Optimizer)
     init, step = optimizer
     params, g = _drawn(0), _drawn(1)
     form: Law = ("form", partial(_form, optimizer))

@@ -124,7 +124,7 @@ def check_monitor(monitor: Monitor, *, report: bool = False) -> list[LawResult]:
         >>> {result["status"] for result in results}
         {'pass'}
     """
-    check_pair("check_monitor", "monitor", monitor, "(init, update)")
+    check_pair("check_monitor", "monitor", monitor, "(init, update)", Monitor)
     init, update = monitor
 
     def form() -> Verdict:

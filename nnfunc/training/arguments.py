@@ -96,12 +96,12 @@ def try_pieces(run: Run, params: Params, held: Callable[[str], State | None]) ->
 
     ``held(name)`` is the state of a piece in a run that is resumed.
     """
-    check_pair("train", "optimizer", run["optimizer"], "")
+    check_pair("train", "optimizer", run["optimizer"], "", Optimizer, (1, 4))
     _try_optimizer(run["optimizer"], run["net"], params, held("optimizer"))
-    check_pair("train", "stopping", run["stopping"], "")
+    check_pair("train", "stopping", run["stopping"], "", Monitor, (0, 2))
     _try_monitor("stopping", run["stopping"], ("stop", "improved"), held("stopping"))
     if run["plateau"] is not None:
-        check_pair("train", "plateau", run["plateau"], "")
+        check_pair("train", "plateau", run["plateau"], "", Monitor, (0, 2))
         _try_monitor("plateau", run["plateau"], ("scale",), held("plateau"))
     _try_scores(run, params)
 

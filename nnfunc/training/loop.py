@@ -16,6 +16,7 @@ from nnfunc.inspection.comparison import refuse_misfits
 from nnfunc.inspection.diagnosis import Diagnosis, diagnose
 from nnfunc.network.boundary import on_logits, prepared, value_and_grads_pass
 from nnfunc.network.calibration import calibrate
+from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import statistics
 from nnfunc.pieces.clipping import global_norm
 from nnfunc.pieces.data import batches
@@ -27,7 +28,7 @@ from nnfunc.training.arguments import (
 )
 from nnfunc.training.state import Report, key_words, packed, resumed, section
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
-from nnfunc.values.checks import as_number, as_size, check_pair, problem, require, restated
+from nnfunc.values.checks import as_number, as_size, problem, require, restated, shortened
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import (
@@ -99,7 +100,7 @@ def train(
         >>> report["epoch"], report["step"], {name: a.round(3) for name, a in best_params(state).items()}
         (40, 80, {'W': array([[3.]]), 'b': array([2.])})
     """
-    check_pair("train", "net", net)
+    check_layer("train", "net", net)
     state = resumed("train", params)
     given, _ = checked_params("train", params if state is None else section(state, "params"))
     held = mapped(lasting, given)  # so that no piece of the run can change the caller's
@@ -243,9 +244,9 @@ def _failure(
         made = _made_by_transform(run, failing)
         cause = made or (f"{cause}; {otherwise}" if cause else otherwise)
     return (
-        f"{message}, at step {step} of epoch {epoch + 1}\n"
-        f"  first bad tensor{which}: {found['text']}{_data_row(run, found, failing)}\n"
-        f"  likely cause: {cause}\n"
+        f"{shortened(message, 350)}, at step {step} of epoch {epoch + 1}\n"
+        f"  first bad tensor{which}: {shortened(found['text'], 200)}{_data_row(run, found, failing)}\n"
+        f"  likely cause: {shortened(cause, 250)}\n"
         f"  {'the state that was yielded last is' if epoch else 'the params that were given are'} as before"
     )
 

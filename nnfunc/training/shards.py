@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, prepared, row_numbers, value_and_grads_pass
-from nnfunc.network.guard import penalty_of
+from nnfunc.network.guard import check_layer, penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
-from nnfunc.values.checks import as_size, check_pair, problem, require, restated
+from nnfunc.values.checks import as_size, problem, require, restated
 from nnfunc.values.keys import split
 from nnfunc.values.params import sealed
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
@@ -70,7 +70,7 @@ def sharded_value_and_grads(
         >>> round(value, 12), g["b"].round(12)  # errors 0, 1 and 0
         (0.333333333333, array([0.66666667]))
     """
-    check_pair(_NAME, "net", net)
+    check_layer(_NAME, "net", net)
     is_executor = executor is None or (hasattr(executor, "submit") and not isinstance(executor, type))
     constraint = "be an executor, as those of concurrent.futures are, or none"
     require(is_executor, _NAME, "executor", constraint, kind=TypeError, value=executor)

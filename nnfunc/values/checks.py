@@ -212,14 +212,30 @@ def as_flag(function: str, argument: str, value: bool) -> bool:
     return bool(value)
 
 
-def check_pair(function: str, argument: str, pair: object, form: str = "(init, forward)") -> None:
-    """Raise TypeError unless `pair` is a tuple of two functions.
+def check_pair(
+    function: str, argument: str, pair: object, form: str = "(init, forward)", kind: object = None,
+    counts: tuple[int, int] | None = None,
+) -> None:
+    """Raise TypeError unless `pair` is a tuple of two functions, which take as many arguments as `counts` says.
+
+    If it makes pieces of the `kind` that is wanted, the message says how.
 
     Example:
         >>> check_pair("forward", "net", (len, print))
+        >>> check_pair("train", "stopping", (len, print), "", counts=(0, 2))
+        Traceback (most recent call last):
+        ...
+        TypeError: train: stopping must be a pair of functions of 0 and 2 arguments,
+        got the functions (len, print), of which len takes (obj)
     """
+    constraint = f"be a pair of functions{form and ' ' + form}"
     if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[0]) and callable(pair[1])):
-        raise TypeError(problem(function, argument, f"be a pair of functions{form and ' ' + form}", describe(pair)))
+        raise TypeError(problem(function, argument, f"{constraint}{made_by_calling(pair, kind)}", describe(pair)))
+    for part, count in zip(pair, counts or (), strict=False):
+        others = arguments_of(part, count)
+        if others and counts:
+            got = f"{describe(pair)}, of which {label(part)} takes {others}"
+            raise TypeError(problem(function, argument, f"{constraint} of {counts[0]} and {counts[1]} arguments", got))
 
 
 def arguments_of(function: Callable[..., object], count: int) -> str:
@@ -240,9 +256,9 @@ def arguments_of(function: Callable[..., object], count: int) -> str:
     try:
         signature.bind(*range(count))
     except TypeError:
-        by_name = [name for name, each in signature.parameters.items() if each.kind is each.KEYWORD_ONLY]
-        others = [name for name in signature.parameters if name not in by_name]
-        return f"({', '.join([*others, *['*'] * bool(by_name), *by_name])})"
+        given = [each for each in signature.parameters.values() if each.kind is not each.KEYWORD_ONLY]
+        named = [each for each in signature.parameters.values() if each not in given and each.default is each.empty]
+        return f"({', '.join([each.name for each in given] + ['*'] * bool(named) + [each.name for each in named])})"
     return ""
 
 

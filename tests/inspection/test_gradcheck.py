@@ -15,6 +15,7 @@ from nnfunc import (
     check_grads,
     dense,
     freeze,
+    he_normal,
     init,
     leaky_relu,
     loss,
@@ -102,7 +103,7 @@ def test_a_point_with_nothing_but_corners_is_doubtful() -> None:
     # an input of zeros and fresh biases: every hidden unit is on its corner
     x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0.0], [1.0], [1.0], [0.0]]
     for activation_fn in (relu, leaky_relu):
-        net = mlp([2, 8, 8, 1], activation_fn)
+        net = mlp([2, 8, 8, 1], activation_fn, w_init=he_normal)
         for key in range(5):
             params = init(net, key)
             assert check_grads(net, sigmoid_cross_entropy, params, x, y)["verdict"] == "right"

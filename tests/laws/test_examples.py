@@ -15,6 +15,7 @@ import digits
 import gradient_checking
 import idx
 import initialisation
+import initialisation_study
 import losses_compared
 import mini_batches
 import mnist
@@ -124,6 +125,14 @@ def test_initialisation_does_what_the_article_says() -> None:
     first, last = (found["relu", "he_normal"][i]["variance"] for i in (0, 5))
     assert 0.5 < last / first < 2
     assert found["relu", "glorot_uniform"][5]["variance"] < last / 10
+
+
+def test_outputs_start_as_large_as_targets_by_he_and_smaller_by_glorot(capsys: pytest.CaptureFixture[str]) -> None:
+    found = initialisation_study.main(splits=2, depths=(2,), epochs=8)
+    he, glorot = (found[2, "digits", scheme] for scheme in ("He", "Glorot uniform"))
+    assert he[:, 2].mean() > 0.8 > glorot[:, 2].mean()
+    assert min(rows[:, :2].min() for (_, name, _), rows in found.items() if name == "digits") > 85
+    assert [line[2:16] for line in capsys.readouterr().out.splitlines()].count("Glorot uniform") == 2
 
 
 def test_regularised_networks_reach_97_percent() -> None:

@@ -159,6 +159,66 @@ def test_every_wrong_argument_meets_one_short_sentence_of_the_function_that_was_
     assert not faults
 
 
+LONG = "n" * 10**6
+DEEP = nf.dense(3, 3)
+for _ in range(50):
+    DEEP = nf.residual(nf.chain(**{"block" * 10: DEEP}))
+NETS: dict[str, Layer] = {
+    "long": nf.chain(**{LONG: nf.dense(3, 4, nf.relu), "out" + LONG: nf.chain(**{LONG: nf.dense(4, 2)})}),
+    "deep": nf.chain(DEEP, nf.dense(3, 2)),
+    "wide": nf.chain(*(nf.dense(3, 3) for _ in range(400)), nf.dense(3, 2)),
+}
+ENTROPY = nf.softmax_cross_entropy
+# What is wrong with one of the params, here called W.
+SPOILED: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
+    "missing": lambda params, W: {name: a for name, a in params.items() if name != W},
+    "extra": lambda params, W: {**params, W + "x": params[W]},
+    "shape": lambda params, W: {**params, W: params[W][:1]},
+    "nan": lambda params, W: {**params, W: params[W] * np.nan},
+    "huge": lambda params, W: {name: a * 1e30 for name, a in params.items()},
+    "dtype": lambda params, W: {**params, W: params[W].astype(float)},
+    "text": lambda params, W: {**params, W: np.array(["a"])},
+    "nested": lambda params, W: {**params, W: {LONG: 1}},
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+@pytest.mark.parametrize("name", NETS)
+def test_messages_stay_short_however_long_the_names_are(name: str, spoiled: str) -> None:
+    net = NETS[name]
+    good = dict(nf.init(net, 0))
+    W = next(iter(good))
+    params = SPOILED[spoiled](good, W)
+    grown = {**params, "params/" + LONG: np.ones(1)}
+    calls: list[Callable[[], object]] = [
+        lambda: nf.forward(net, params, X),
+        lambda: nf.grads(net, ENTROPY, params, X, Y),
+        lambda: nf.loss(net, nf.mse, good, X, Z, penalty=lambda p: (0.0, {W + "x": np.ones(1)})),
+        lambda: nf.sgd_step(good, params, 0.1),
+        lambda: nf.sgd_step(params, good, 0.1),
+        lambda: nf.adam()[1](good, params, nf.adam()[0](good), 0.1),
+        lambda: nf.adam()[1](good, good, nf.adam()[0](params), 0.1),
+        lambda: nf.summary(net, params),
+        lambda: nf.check_params(net, params),
+        lambda: nf.calibrate(net, params, X),
+        lambda: nf.diagnose(net, ENTROPY, params, X, Y),
+        lambda: nf.map_params(np.add, good, params),
+        lambda: nf.update_ratio(good, params),
+        lambda: list(nf.train(net, ENTROPY, params, X, Y, epochs=1, lr=0.1)),
+        lambda: nf.current_params(grown),
+        lambda: nf.save("none/none", params),
+    ]
+    raised = 0
+    with np.errstate(all="ignore"):
+        for call in calls:
+            try:
+                call()
+            except (ValueError, TypeError, FloatingPointError, OSError) as error:
+                raised += 1
+                assert len(str(error)) < 1000
+    assert raised > 1
+
+
 @pytest.mark.parametrize("wrong", [True, np.True_, 1, "true", "0.5", None, b"", [True]], ids=repr)
 def test_words_and_numbers_are_no_booleans_and_none_of_them_a_rate(wrong: Any) -> None:
     is_flag = isinstance(wrong, bool | np.bool_)

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nnfunc import Array, DType, Initializer, Key, by_fans, constant, dense, glorot_normal, glorot_uniform, he_normal
-from nnfunc import he_uniform, init, lecun_normal, mlp, normal, relu, split, tanh, uniform, zeros
+from nnfunc import Array, DType, ElementwiseFn, Initializer, Key, by_fans, constant, dense, glorot_normal, glorot_uniform
+from nnfunc import he_normal, he_uniform, init, lecun_normal, mlp, normal, relu, split, tanh, uniform, zeros
 from tests.numeric import bad
 from tests.sentences import Cases, assert_sentence
 
@@ -123,3 +123,12 @@ def test_an_mlp_passes_its_initialisers_on() -> None:
     assert params["1/W"].tolist() == [[0], [1], [2]]
     assert params["0/b"].tolist() == [0.5] * 3
     assert params["1/b"].tolist() == [0.5]
+
+
+@pytest.mark.parametrize("f", [None, relu, tanh])
+def test_dense_starts_from_glorot_whatever_the_activation(f: ElementwiseFn | None) -> None:
+    w_key, _ = split(3, 2)
+    expected = {"W": glorot_uniform(w_key, (7, 5), F32), "b": zeros(0, (5,), F32)}
+    for net in (dense(7, 5, f), dense(7, 5, f, w_init=None)):
+        params = init(net, 3)
+        assert all(np.array_equal(params[name], a) for name, a in expected.items())

@@ -14,6 +14,7 @@ from nnfunc import (
     constant_schedule,
     cosine_decay_schedule,
     early_stopping,
+    mlp,
     reduce_on_plateau,
     relu,
 )
@@ -47,7 +48,27 @@ BAD: Cases = {
     "optimiser not built": (
         lambda: run(optimizer=adam),
         TypeError,
-        r"train: optimizer must be a pair of functions, got the function adam",
+        r"train: optimizer must be a pair of functions, as adam\(\) is, got the function adam",
+    ),
+    "optimiser a network": (
+        lambda: run(optimizer=mlp([4, 3])),
+        TypeError,
+        r"train: optimizer must be a pair of functions of 1 and 4 arguments, got .*, of which chain_init takes .*",
+    ),
+    "stopping not built": (
+        lambda: run(stopping=early_stopping),
+        TypeError,
+        r"train: stopping must be a pair of functions, as early_stopping\(\) is, got the function early_stopping",
+    ),
+    "stopping an optimiser": (
+        lambda: run(stopping=adam()),
+        TypeError,
+        r"train: stopping must be a pair of functions of 0 and 2 arguments, got .*, of which initial takes \(params\)",
+    ),
+    "plateau a pair of other functions": (
+        lambda: run(plateau=(lambda: {}, lambda state: state)),
+        TypeError,
+        r"train: plateau must be a pair of functions of 0 and 2 arguments, got .* takes \(state\)",
     ),
     "optimiser a text": (
         lambda: run(optimizer="a"),
