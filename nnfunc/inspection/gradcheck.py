@@ -15,9 +15,10 @@ from typing import Literal, SupportsFloat, SupportsIndex, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.network.guard import check_layer
 from nnfunc.network.verbs import grads, loss
 from nnfunc.values.arrays import as_inputs
-from nnfunc.values.checks import FLOAT64, above_zero, as_size, require
+from nnfunc.values.checks import FLOAT64, above_zero, as_size, check_callable, require
 from nnfunc.values.keys import fold_in, generator
 from nnfunc.values.params import checked_params, mapped
 from nnfunc.values.types import Array, Key, Layer, LossFn, Params, Penalty, Rows
@@ -95,6 +96,8 @@ def check_grads(
         cube root of the rounding unit, where truncation and rounding balance.
     """
     step = above_zero("check_grads", "eps", eps)
+    check_layer("check_grads", "net", net)
+    check_callable("check_grads", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)", 2)
     held, _ = checked_params("check_grads", params)
     require(held, "check_grads", "params", "hold at least one parameter", "none")
     theta = mapped(lambda array: array.astype(np.float64, order="C"), held)

@@ -8,13 +8,14 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, final_activation, misfit, prepared
 from nnfunc.network.calibration import calibrate
+from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import statistics
 from nnfunc.network.verbs import forward, loss, value_and_grads
 from nnfunc.pieces.data import batches
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.pieces.optimizers import adam
 from nnfunc.values.arrays import lasting
-from nnfunc.values.checks import above_zero, as_number, as_size, check_pair, label, looked_up, require
+from nnfunc.values.checks import above_zero, as_number, as_size, check_callable, check_pair, label, looked_up, require
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import mapped
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Optimizer, Params
@@ -75,6 +76,8 @@ def overfit_check(
     rate = above_zero("overfit_check", "lr", lr)
     if optimizer is not None:
         check_pair("overfit_check", "optimizer", optimizer, "(init, step)", Optimizer, (1, 4))
+    check_layer("overfit_check", "net", net)
+    check_callable("overfit_check", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)", 2)
     net, given, inputs = prepared("overfit_check", net, params, x, None)
     unfit = misfit(net, loss_fn)
     used = partial(_insisted, loss_fn) if unfit else loss_fn

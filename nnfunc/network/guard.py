@@ -17,7 +17,8 @@ from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.pieces.penalties import OWN_PENALTIES
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import (
-    arguments_of, base_function, check_callable, describe, label, looked_up, made_by_calling, problem, require, shortened,
+    arguments_of, base_function, check_callable, describe, label, looked_up, made_by_calling, problem, require,
+    shortened,
 )
 from nnfunc.values.params import unknown_names
 from nnfunc.values.types import AnyArray, Array, ForwardFn, InputGradient, Key, Layer, LossFn, Params, Penalty, Pullback
@@ -36,7 +37,8 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
         >>> check_layer("chain", "layer 0", relu)
         Traceback (most recent call last):
         ...
-        TypeError: chain: layer 0 must be a pair of functions (init, forward), as activation(relu) is, got the function relu
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), as activation(relu) is,
+        got the function relu
     """
     check_is_pair(function, argument, layer)
     if _is_from_here(layer[0], "init", "no_params") and _is_from_here(layer[1], "forward"):
@@ -142,7 +144,7 @@ def _check_takes(
 
 
 def _check_asked(error: KeyError, params: Params, again: Callable[[Params], object]) -> None:
-    """Raise LookupError with the name if a layer asked for one that is not in its params; any other KeyError is its own.
+    """Raise LookupError with the name if a layer asked for one that is not in its params; other KeyErrors are its own.
 
     A layer is a pure function, so this can be tried: with the name it would not fail again in the same way.
     """
@@ -200,7 +202,8 @@ def _fitted(function: str, argument: str, params: Params, grads: Params) -> dict
         given = grads[name]
         gradient = np.array(given)
         if hasattr(given, "mask"):
-            raise TypeError(problem(function, f"{argument}[{name!r}]", "be a plain array, as a mask would be lost", given))
+            constraint = "be a plain array, as a mask would be lost"
+            raise TypeError(problem(function, f"{argument}[{name!r}]", constraint, given))
         if gradient.shape != array.shape or gradient.dtype != array.dtype:
             constraint = f"be a {array.dtype} array of shape {array.shape}"
             kind = ValueError if gradient.shape != array.shape else TypeError
@@ -231,6 +234,8 @@ def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray)
         check_callable(function, "loss_fn", loss_fn, takes)
         result = loss_fn(locked(outputs), locked(targets))
     except TypeError as error:
+        if isinstance(loss_fn, partial) and "unexpected keyword" in str(error):
+            raise TypeError(problem(function, "loss_fn", "have the options given", str(error))) from error
         others = arguments_of(loss_fn, 2) if callable(loss_fn) else ""
         if not others and (is_own_loss(loss_fn) or not callable(loss_fn) or not _is_from_here(loss_fn, "")):
             raise

@@ -17,7 +17,9 @@ import numpy as np
 
 from nnfunc.pieces.normal import normal
 from nnfunc.values.arrays import as_floats, locked, number, zeros
-from nnfunc.values.checks import arguments_of, as_number, as_share, base_function, describe, label, looked_up, problem, require
+from nnfunc.values.checks import (
+    arguments_of, as_number, as_share, base_function, describe, label, looked_up, problem, require,
+)
 from nnfunc.values.types import Activation, Array, ElementwiseFn
 
 BackRule: TypeAlias = Callable[[Array, Array, Array], Array]

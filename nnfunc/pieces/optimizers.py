@@ -108,8 +108,8 @@ def rmsprop(
         Tieleman & Hinton (2012), lecture 6e; centred as in Graves (2013), equations 38-45.
     """
     held = as_share("rmsprop", "decay", decay), above_zero("rmsprop", "eps", eps), as_share("rmsprop", "beta", beta)
-    inside = as_flag("rmsprop", "eps_in_sqrt", eps_in_sqrt)
-    fills = {"mean_square": 0.0} | ({"mean": 0.0} if as_flag("rmsprop", "centered", centered) else {}) | ({"velocity": 0.0} if held[2] else {})
+    inside, centred = as_flag("rmsprop", "eps_in_sqrt", eps_in_sqrt), as_flag("rmsprop", "centered", centered)
+    fills = {"mean_square": 0.0} | ({"mean": 0.0} if centred else {}) | ({"velocity": 0.0} if held[2] else {})
     rule = partial(_rmsprop_rule, *held, inside)
     step = partial(stepped, "rmsprop", fills, rule, squares="mean_square")
     return partial(initial, "rmsprop", fills, numbers={"eps": held[1]}), step

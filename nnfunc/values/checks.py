@@ -110,7 +110,7 @@ def describe(value: object) -> str:
         return f"a partial of the function {shortened(label(value), 60)}"
     if type(value) is tuple and 0 < len(value) < 4 and all(map(callable, value)):
         return f"the functions ({', '.join(shortened(label(each), 30) for each in value)})"
-    if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # as more is not shown, and takes long to write
+    if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # more is not shown, and slow to write
         value = value[:80] if isinstance(value, list) else dict(islice(value.items(), 80))
     try:
         text = " ".join(repr(value).split())
@@ -181,7 +181,7 @@ def check_callable(
 
 
 def made_by_calling(value: object, kind: object) -> str:
-    """Say how a function that makes pieces of a kind is called, where such a piece should stand; of anything else nothing.
+    """Say how a function that makes pieces of a kind is called, where such a piece should stand; of others nothing.
 
     Example:
         >>> from nnfunc import dense
@@ -189,7 +189,8 @@ def made_by_calling(value: object, kind: object) -> str:
         >>> made_by_calling(dense, Layer), made_by_calling(dense(2, 3), Layer)
         (', as dense(n_in, n_out) is', '')
     """
-    if not callable(value) or kind is None or getattr(base_function(value), "__annotations__", {}).get("return") != kind:
+    made = getattr(base_function(value), "__annotations__", {}).get("return")
+    if not callable(value) or kind is None or made != kind:
         return ""
     import inspect  # 10 ms, which a process that only predicts need not spend
 

@@ -186,12 +186,12 @@ def refuse_nested(function: str, argument: str, values: Mapping[str, object]) ->
         if isinstance(value, Mapping):
             short = shortened(name, 100)
             flat = f"{{{short + '/'!r} + str(k): a for k, a in {argument}[{short!r}].items()}}"
-            constraint = f"be an array, as nothing is nested (in its place give {flat})"
-            raise TypeError(problem(function, f"{argument}[{short!r}]", constraint, f"a mapping of {describe(list(value))}"))
+            constraint, got = f"be an array, as nothing is nested (in its place give {flat})", describe(list(value))
+            raise TypeError(problem(function, f"{argument}[{short!r}]", constraint, f"a mapping of {got}"))
 
 
 def refuse_state(function: str, argument: str, params: Mapping[str, ArrayLike]) -> None:
-    """Raise TypeError for what is nested, or lies beside params in a file or a state, and say how the params are got out of it.
+    """Raise TypeError for what is nested, or lies beside params in a file or a state, and say how to get at the params.
 
     Example:
         >>> refuse_state("forward", "params", {"classes": np.array(["no", "yes"])})

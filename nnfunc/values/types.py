@@ -61,7 +61,7 @@ Penalty: TypeAlias = Callable[[Params], tuple[float, Params]]
 """``penalty(params) -> (value, grads)``."""
 
 State: TypeAlias = Mapping[str, AnyArray]
-"""A flat mapping of arrays, counts among them: of an optimiser, a monitor or a whole training run."""
+"""A flat mapping of arrays, counts among them, of an optimiser, a monitor or a whole run; in a file, text too."""
 
 OptimizerStep: TypeAlias = Callable[[Params, Params, State, SupportsFloat], tuple[Params, State]]
 

@@ -17,6 +17,7 @@ from nnfunc import Layer
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 from tests.numeric import bad
 
+ENTROPY = nf.softmax_cross_entropy
 SENTENCE = re.compile(r"^\w+: .+ must .+, got .+", re.DOTALL)
 F32 = np.dtype(np.float32)
 
@@ -71,7 +72,7 @@ def with_loss(function: Any, net: Any, loss_fn: Any, params: Any, x: Any, y: Any
     return function(net, loss_fn, params, x, y, weight=weight, penalty=penalty, key=key)
 
 
-ON_LOSS = [NET, nf.softmax_cross_entropy, PARAMS, X, Y, YES[:, 0] + 1, nf.l2(0.1), 3]
+ON_LOSS = [NET, ENTROPY, PARAMS, X, Y, YES[:, 0] + 1, nf.l2(0.1), 3]
 FIXED = [0, (3, 4), F32]
 # By the name in the message, or in front of a blank: a call, and right arguments for it.
 CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
@@ -91,9 +92,11 @@ CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
     "summary": (nf.summary, [NET, PARAMS]),
     "activation_stats": (nf.activation_stats, [NET, PARAMS, X, 3]),
     "check_params": (nf.check_params, [NET, PARAMS]),
+    "check_grads": (lambda net, params: nf.check_grads(net, ENTROPY, params, X, Y, directions=1), [NET, PARAMS]),
+    "overfit_check": (lambda net, params: nf.overfit_check(net, ENTROPY, params, X, Y, steps=2), [NET, PARAMS]),
     "diff_params": (nf.diff_params, [PARAMS, PARAMS]),
     **{f.__name__: (partial(with_loss, f), ON_LOSS) for f in (nf.loss, nf.grads, nf.value_and_grads, nf.diagnose)},
-    "train": (trained, [NET, nf.softmax_cross_entropy, PARAMS, X, Y, 1, 0.1, 2, YES[:, 0] + 1]),
+    "train": (trained, [NET, ENTROPY, PARAMS, X, Y, 1, 0.1, 2, YES[:, 0] + 1]),
     "sgd_step": (nf.sgd_step, [PARAMS, PARAMS, 0.1]),
     "freeze": (nf.freeze, [PARAMS]),
     "map_params": (partial(nf.map_params, np.add), [PARAMS, PARAMS]),
@@ -168,7 +171,6 @@ NETS: dict[str, Layer] = {
     "deep": nf.chain(DEEP, nf.dense(3, 2)),
     "wide": nf.chain(*(nf.dense(3, 3) for _ in range(400)), nf.dense(3, 2)),
 }
-ENTROPY = nf.softmax_cross_entropy
 # What is wrong with one of the params, here called W.
 SPOILED: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
     "missing": lambda params, W: {name: a for name, a in params.items() if name != W},

@@ -1,5 +1,7 @@
 """Pieces of a user's own in a network: they can neither change what they are given nor let it through."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -292,6 +294,11 @@ BAD: Cases = {
         lambda: loss(NET, bad(adam), P, X, Y),
         TypeError,
         r"loss: loss_fn must be a function \(outputs, targets\) .*, got the function adam",
+    ),
+    "loss with an option of another": (
+        lambda: loss(NET, partial(bad(mse), delta=1.0), P, X, Y),
+        TypeError,
+        r"loss: loss_fn must have the options given, got mse\(\) got an unexpected keyword argument 'delta'",
     ),
     "penalty not made": (
         lambda: loss(NET, CE, P, X, Y, penalty=bad(l2)),

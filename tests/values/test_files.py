@@ -193,7 +193,9 @@ BAD: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     ),
     "values a type": (lambda path: save(path / "f", bad(dict)), TypeError, "save: values must be a mapping.*"),
     **{
-        f"{function.__name__} {what}": (partial(lambda call, _: call(), partial(function, bad(path), *rest)), kind, f"{function.__name__}: {sentence}")
+        f"{function.__name__} {what}": (
+            partial(lambda call, _: call(), partial(function, bad(path), *rest)), kind, f"{function.__name__}: {sentence}",
+        )
         for function, rest in ((save, (VALUES,)), (load, ()))
         for what, path, kind, sentence in (
             ("a number", 3, TypeError, "path must be a path, as a string or pathlib's, got 3"),
