@@ -122,7 +122,7 @@ def fit_scaler(x: ArrayLike) -> Params:
     # A mean is rounded, so a constant column is told by its ends and keeps its exact value.
     low = wide.min(axis=0)
     constant = low == wide.max(axis=0)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         mean = np.where(constant, low, wide.mean(axis=0))
         scale = np.where(constant, 1.0, wide.std(axis=0))
         scale[scale == 0] = 1.0
@@ -157,7 +157,7 @@ def standardize(x: ArrayLike, scaler: Params) -> Array:
     mean, scale = (as_real("standardize", name, scaler[name]).astype(array.dtype) for name in ("mean", "scale"))
     fits = mean.shape == array.shape[1:]
     require(fits, "standardize", "x", f"have the {mean.size} columns that the scaler was fitted on", array.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         result: Array = (array - mean) / scale
     return result
 

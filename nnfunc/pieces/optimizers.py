@@ -184,7 +184,8 @@ def adam(b1: SupportsFloat = 0.9, b2: SupportsFloat = 0.999, eps: SupportsFloat 
     Args:
         b1: share of m that is kept, in [0, 1).
         b2: share of v that is kept, in [0, 1).
-        eps: above 0; added to the root of vhat, as in PyTorch and optax.
+        eps: above 0; added to the root of vhat, as in PyTorch and optax (Keras and
+            scikit-learn add it to that of v: there it is eps / sqrt(1 - b2^t) of here).
 
     Raises:
         TypeError: in use, params or state differ in dtype (gradients are cast

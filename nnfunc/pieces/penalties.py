@@ -19,8 +19,12 @@ def l2(rate: SupportsFloat) -> Penalty:
     """Return the penalty rate * sum(W^2) over all weights.
 
     The factor is the article's and Keras's: the gradient is 2 rate W. Another
-    library's rate for the same penalty: PyTorch's ``weight_decay`` is 2 rate;
-    scikit-learn's ``alpha`` is 2 n rate, n being the rows in a batch.
+    library's rate for the same penalty: PyTorch's ``weight_decay`` is 2 rate,
+    of any optimiser but AdamW, and of parameter groups without the biases.
+    scikit-learn divides by the rows n of a batch: its ``alpha`` is 2 n rate for
+    an MLPClassifier, and n rate for an MLPRegressor, which halves the squared
+    error. It adds up over k outputs of a regression, and over k labels, as
+    `sum_outputs` does here; without that option both are k times as large.
 
     Args:
         rate: at least 0.

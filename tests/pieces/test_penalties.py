@@ -1,9 +1,31 @@
 """Penalties: their share of the loss and of its gradients, weights only."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from nnfunc import chain, check_grads, dense, freeze, grads, init, l1, l2, loss, mse, sgd_step, tanh
+from nnfunc import (
+    Array,
+    LossFn,
+    adam,
+    chain,
+    check_grads,
+    dense,
+    freeze,
+    grads,
+    init,
+    l1,
+    l2,
+    loss,
+    mse,
+    sgd_step,
+    sigmoid,
+    sigmoid_cross_entropy,
+    softmax,
+    softmax_cross_entropy,
+    tanh,
+)
 from tests.numeric import bad, relative_error, slopes
 from tests.samples import ROWS, TARGETS, X
 from tests.sentences import Cases, assert_sentence
@@ -17,6 +39,67 @@ def test_penalties_count_weights_only() -> None:
     value, g = l1(0.1)(params)
     assert value == pytest.approx(0.1 * (3 + 2))
     assert {n: a.ravel().tolist() for n, a in g.items()} == {"a/W": [0.1, -0.1], "filter": [0.1] * 4}
+
+
+# scikit-learn's loss, its alpha for a rate at n rows and k outputs, and how many times its gradient is that of here.
+N, K = 7, 3
+SKLEARN: dict[str, tuple[LossFn, int, float, float]] = {
+    "one output of a regression": (mse, 1, N, 2),
+    "a regression": (partial(mse, sum_outputs=True), K, N, 2),
+    "a regression, the mean over outputs": (mse, K, N * K, 2 / K),
+    "classes": (softmax_cross_entropy, K, 2 * N, 1),
+    "yes or no": (sigmoid_cross_entropy, 1, 2 * N, 1),
+    "labels": (partial(sigmoid_cross_entropy, sum_outputs=True), K, 2 * N, 1),
+    "labels, the mean over outputs": (sigmoid_cross_entropy, K, 2 * N * K, 1 / K),
+}
+
+
+@pytest.mark.parametrize("name", SKLEARN)
+def test_the_alpha_of_scikit_learn(name: str) -> None:
+    loss_fn, k, per_rate, times = SKLEARN[name]
+    rate = 0.05
+    alpha = per_rate * rate
+    draw = np.random.default_rng(0)
+    x, y, params = draw.normal(size=(N, 4)), np.eye(K)[np.arange(N) % K][:, :k], init(dense(4, k), 0, np.float64)
+    z = x @ params["W"] + params["b"]
+    predicted: Array = softmax(z) if name == "classes" else z if "regression" in name else sigmoid(z)
+    # sklearn 1.9, _multilayer_perceptron.py: deltas = activations - y; coef_grads = (x.T @ deltas + alpha * W) / n
+    theirs: Array = (x.T @ (predicted - y) + alpha * params["W"]) / N
+    ours = grads(dense(4, k), loss_fn, params, x, y, penalty=l2(rate))["W"]
+    assert np.allclose(ours, times * theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in SKLEARN if name != "yes or no"])
+def test_a_step_of_scikit_learn(name: str) -> None:
+    networks = pytest.importorskip("sklearn.neural_network")
+    loss_fn, k, per_rate, times = SKLEARN[name]
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(N, 4))
+    y: Array = np.eye(K)[np.arange(N) % K][:, :k]
+    kind = networks.MLPRegressor if "regression" in name else networks.MLPClassifier
+    if name.startswith("labels"):
+        y = (draw.random((N, k)) > 0.4).astype(np.float64)
+    given = np.argmax(y, axis=1) if name == "classes" else y if k > 1 else y[:, 0]
+    options = {"solver": "sgd", "momentum": 0, "learning_rate_init": 0.1, "batch_size": N, "random_state": 0}
+    model = kind(hidden_layer_sizes=(), alpha=per_rate * 0.05, **options)
+    more = {} if "regression" in name else {"classes": np.arange(K)}
+    model.partial_fit(x, given, **more)
+    before = {"W": model.coefs_[0].copy(), "b": model.intercepts_[0].copy()}
+    model.partial_fit(x, given)
+    g = grads(dense(4, k), loss_fn, before, x, y, penalty=l2(0.05))
+    assert np.allclose(sgd_step(before, g, 0.1 / times)["W"], model.coefs_[0], rtol=1e-10)
+
+
+def test_the_weight_decay_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    x, y, params = ROWS, TARGETS, init(dense(3, 2), 0, np.float64)
+    W, b = (torch.tensor(params[name].copy(), requires_grad=True) for name in ("W", "b"))
+    step = torch.optim.Adam([{"params": [W], "weight_decay": 2 * 0.05}, {"params": [b]}], lr=0.1)
+    torch.nn.functional.mse_loss(torch.tensor(x) @ W + b, torch.tensor(y)).backward()
+    step.step()
+    opt_init, ours = adam()
+    stepped, _ = ours(params, grads(dense(3, 2), mse, params, x, y, penalty=l2(0.05)), opt_init(params), 0.1)
+    assert np.allclose(stepped["W"], W.detach().numpy(), rtol=1e-12)
 
 
 PENALTIES = {"l2": l2(0.3), "l1": l1(0.3)}
