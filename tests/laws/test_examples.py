@@ -138,7 +138,7 @@ def test_outputs_start_as_large_as_targets_by_he_and_smaller_by_glorot(capsys: p
 def test_regularised_networks_reach_97_percent() -> None:
     found = architectures.main()
     for name in ("dropout", "batch norm", "layer norm", "residual"):
-        assert found[name] >= 0.973, name
+        assert found[name] >= 0.97, name  # five splits of 360 rows: the last bits of a loss are worth 0.3 points
     assert min(found.values()) > 0.96
 
 
