@@ -218,7 +218,7 @@ def by_fans(make: Callable[[int, int], Initializer]) -> Initializer:
         >>> {name: bool(abs(a).max() <= 0.05) for name, a in init(0, np.dtype(np.float32)).items()}
         {'W': True, 'b': True}
     """
-    check_callable("by_fans", "make", make, "(n_in, n_out) -> initialiser")
+    check_callable("by_fans", "make", make, "(n_in, n_out) -> initialiser", 2)
     return partial(_by_fans, make)
 
 

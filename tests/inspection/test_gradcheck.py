@@ -113,6 +113,13 @@ def test_a_point_with_nothing_but_corners_is_doubtful() -> None:
             assert check_grads(net, sigmoid_cross_entropy, off, x, y, directions=5)["verdict"] == "right"
 
 
+@pytest.mark.parametrize("key", [3, 40, 57])
+def test_a_corner_whose_slopes_are_nearly_alike_is_not_held_against_the_gradient(key: int) -> None:
+    x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0.0], [1.0], [1.0], [0.0]]
+    net = mlp([2, 8, 8, 1])
+    assert check_grads(net, sigmoid_cross_entropy, init(net, key), x, y)["verdict"] == "right"
+
+
 @pytest.mark.parametrize("size", [1e-4, 1e-6])
 def test_a_small_parameter_is_judged_by_itself(size: float) -> None:
     def layer_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:

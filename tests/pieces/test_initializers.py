@@ -59,6 +59,11 @@ BAD: Cases = {
         TypeError,
         r"by_fans: make must be a function \(n_in, n_out\) -> initialiser, got 0.1",
     ),
+    "fans given to what takes one number": (
+        lambda: by_fans(bad(uniform)),
+        TypeError,
+        r"by_fans: make must be a function \(n_in, n_out\) -> initialiser, got the function uniform, which takes \(limit\)",
+    ),
     "fans of a bias alone": (
         lambda: TORCH(0, (3,), np.dtype(np.float32)),
         ValueError,
