@@ -38,7 +38,7 @@ def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key |
     if getattr(net[1], "func", None) is not chain_forward:  # which has put the guard where it belongs
         net = net[0], guarded(net[1])
     params, dtype = checked_params(function, params)
-    if not params and isinstance(x, np.ndarray) and x.dtype == FLOAT64:
+    if not params and getattr(x, "dtype", FLOAT64) == FLOAT64:
         dtype = FLOAT64  # without params the inputs decide
     if key is not None:
         key_path(function, key)

@@ -56,17 +56,22 @@ def init(net: Layer, key: Key, dtype: DTypeLike = np.float32) -> Params:
 def forward(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) -> Array:
     """Return the network's outputs for a batch.
 
+    Nothing is searched for NaN here: a row with one gives NaN, which argmax would
+    call class 0. `standardize` and `accuracy` refuse it, as `loss` does.
+
     Args:
         net: a layer, or a chain of them.
         params: as `init` made them, or any mapping of the same names.
-        x: one row per example, float32 or float64 or a list; computed in the dtype of `params`.
+        x: one row per example, float32, float64 or booleans, or a list; computed in the dtype of `params`.
         key: none for inference; a key for a training pass.
 
     Shapes:
         For a dense network x (n, n_in), result (n, n_out).
 
     Raises:
-        TypeError: `x` is an array of another dtype, or params differ in dtype.
+        FloatingPointError: a number becomes infinite in the dtype of `params`.
+        TypeError: `x` is an array of another dtype, or holds whole numbers that
+            would become others in that of `params`; or params differ in dtype.
         ValueError: `x` or a parameter has a shape that does not fit, a
             parameter is missing or unknown, or there is no row.
 

@@ -4,18 +4,22 @@ Functions that draw take a key; functions that choose rows return row numbers,
 so the same choice indexes inputs, targets and weights alike.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, SupportsFloat, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc.pieces.losses import check_classes
-from nnfunc.values.arrays import as_real, check_finite
-from nnfunc.values.checks import FLOAT32, FLOAT64, as_dtype, as_number, as_size, problem, require
-from nnfunc.values.keys import generator
+from nnfunc.values.arrays import all_finite, as_array, as_real, check_finite
+from nnfunc.values.checks import FLOAT32, FLOAT64, as_dtype, as_number, as_size, describe, problem, require, shortened
+from nnfunc.values.keys import generator, key_path
 from nnfunc.values.params import sealed
 from nnfunc.values.types import AnyArray, Array, Key, Params, Rows
+
+
+# So many numbers are scaled at once: few enough for a processor's cache, enough for NumPy's calls not to count.
+_BLOCK = 1 << 16
 
 
 def batches(key: Key, n: SupportsIndex, size: SupportsIndex) -> Iterator[Rows]:
@@ -37,7 +41,7 @@ def batches(key: Key, n: SupportsIndex, size: SupportsIndex) -> Iterator[Rows]:
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     count, step = as_size("batches", "n", n, bits=62), as_size("batches", "size", size, bits=62)
-    order: Rows = generator(key).permutation(count)
+    order: Rows = generator(key_path("batches", key)).permutation(count)
     return (order[start : start + step] for start in range(0, count, step))
 
 
@@ -50,8 +54,8 @@ def split_rows(
         key: decides which rows are held out.
         n: number of rows.
         fraction: share of rows held out, in (0, 1); their number is rounded.
-        labels: (n,) classes; given, each class has the same share in both parts,
-            as nearly as whole rows allow.
+        labels: (n,) classes, of any kind that can be sorted, text say; given, each
+            class has the same share in both parts, as nearly as whole rows allow.
 
     Raises:
         TypeError, ValueError: `n` is below 2, `fraction` outside (0, 1) or so
@@ -71,13 +75,18 @@ def split_rows(
     require(0 < share < 1, "split_rows", "fraction", "lie in (0, 1)", share)
     held = round(count * share)
     require(0 < held < count, "split_rows", "fraction", f"leave rows of {count} in both parts", share)
-    order: Rows = generator(key).permutation(count)
+    order: Rows = generator(key_path("split_rows", key)).permutation(count)
     if labels is None:
         return order[held:], order[:held]
-    classes = np.asarray(labels)
+    classes = as_array("split_rows", "labels", labels)
     one_each = classes.shape == (count,)
     require(one_each, "split_rows", "labels", f"have shape ({count},), one per row", classes.shape)
-    _, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    try:
+        _, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    except (TypeError, ValueError) as error:
+        kinds = ", ".join(sorted({type(item).__name__ for item in classes.tolist()}))
+        constraint = "be of one kind that can be sorted (labels=[repr(label) for label in labels], say)"
+        raise TypeError(problem("split_rows", "labels", constraint, shortened(kinds, 200))) from error
     quotas = _quotas(sizes, held)
     # Rank each row within its class, in random order; a class holds out its first few.
     by_class = order[np.argsort(codes[order], kind="stable")]
@@ -97,17 +106,22 @@ def _quotas(sizes: Rows, total: int) -> Rows:
     return quotas
 
 
+@np.errstate(all="ignore")
 def fit_scaler(x: ArrayLike) -> Params:
     """Return the mean and standard deviation of each column, to `standardize` with.
 
-    Fit on training rows only. Integer data (pixels, counts) is welcome here
-    and becomes float32. A constant column gets the scale 1, so it becomes 0.
+    Fit on training rows only. Whole numbers (pixels, counts, timestamps),
+    booleans and lists are as welcome as floats: nothing is rounded before the
+    arithmetic, which is in float64, as its results are. Rows are read in blocks,
+    so a memory map may be larger than memory. A constant column gets the scale
+    1, so it becomes 0.
 
     Shapes:
-        x (n, k); "mean" and "scale" (k,).
+        x (n, k); "mean" and "scale" (k,), float64.
 
     Raises:
-        FloatingPointError: `x` has a NaN or an infinity; the message says where.
+        FloatingPointError: `x` has a NaN or an infinity, or a column's spread is
+            beyond float64; the message says where.
         TypeError: `x` does not hold numbers.
         ValueError: `x` is not of shape (n, k), or has no row.
 
@@ -117,32 +131,48 @@ def fit_scaler(x: ArrayLike) -> Params:
         (array([2., 7.]), array([1., 1.]))
     """
     array = _table("fit_scaler", x)
-    check_finite("fit_scaler", "x", array)
-    wide = array.astype(np.float64)
+    if not all(all_finite(block) for _, block in _blocks(array)):
+        check_finite("fit_scaler", "x", array)
     # A mean is rounded, so a constant column is told by its ends and keeps its exact value.
-    low = wide.min(axis=0)
-    constant = low == wide.max(axis=0)
-    with np.errstate(all="ignore"):
-        mean = np.where(constant, low, wide.mean(axis=0))
-        scale = np.where(constant, 1.0, wide.std(axis=0))
-        scale[scale == 0] = 1.0
-        mean, scale = mean.astype(array.dtype), scale.astype(array.dtype)
-    endless = np.flatnonzero(~np.isfinite(scale))
-    got = f"column {endless[0]} of up to {wide[:, endless[0]].max():g}" if endless.size else ""
+    ends = [(block.min(axis=0), block.max(axis=0)) for _, block in _blocks(array)]
+    low, high = np.min([least for least, _ in ends], axis=0), np.max([most for _, most in ends], axis=0)
+    spread = _less(high, low)
+    endless = np.flatnonzero(~np.isfinite(spread))
+    got = f"column {endless[0]} from {low[endless[0]]:g} to {high[endless[0]]:g}" if endless.size else ""
     require(not got, "fit_scaler", "x", "have a finite spread", got, FloatingPointError)
+    # As shares of the spread, no square can overflow or vanish, and none of the digits goes to a large offset.
+    unit = np.where(spread > 0, spread, 1.0)
+    shares: Array = np.zeros(array.shape[1])
+    squares: Array = np.zeros(array.shape[1])
+    for _, block in _blocks(array):
+        shares += np.add.reduce(_less(block, low) / unit, axis=0)
+    shares /= len(array)
+    for _, block in _blocks(array):
+        squares += np.add.reduce((_less(block, low) / unit - shares) ** 2, axis=0)
+    mean: Array = np.asarray(low + shares * unit, np.float64)
+    scale = np.where(spread > 0, np.sqrt(squares / len(array)) * unit, 1.0)
+    scale[scale == 0] = 1.0
+    # What float64 cannot hold of a constant integer must vanish too.
+    scale[(spread == 0) & (_less(low, mean) != 0)] = 2.0**200
     return sealed({"mean": mean, "scale": scale})
 
 
 def standardize(x: ArrayLike, scaler: Params) -> Array:
-    """Return (x - mean) / scale, column by column.
+    """Return (x - mean) / scale, column by column, computed in float64 and rounded last.
+
+    Of float64 rows the result is float64, of all others (float32, whole
+    numbers, booleans) float32. Rows go through in blocks. This is where a row
+    with a gap is told in production, as `forward` gives NaN for it.
 
     Shapes:
         x (n, k) and the result (n, k); `scaler` from `fit_scaler`.
 
     Raises:
+        FloatingPointError: `x` has a NaN or an infinity, or a result is beyond
+            its dtype; the message says where.
         TypeError: `x` does not hold numbers.
         ValueError: `x` has other columns than the scaler was fitted on, or
-            `scaler` lacks "mean" or "scale".
+            `scaler` lacks "mean" or "scale", or has a scale that is not above 0.
 
     Example:
         >>> x = np.array([[1.0, 7.0], [3.0, 7.0]])
@@ -154,20 +184,43 @@ def standardize(x: ArrayLike, scaler: Params) -> Array:
     for name in ("mean", "scale"):
         held = hasattr(scaler, "items") and name in scaler
         require(held, "standardize", "scaler", f"hold {name!r}, as fit_scaler makes it", value=scaler)
-    mean, scale = (as_real("standardize", name, scaler[name]).astype(array.dtype) for name in ("mean", "scale"))
+    mean, scale = (as_real("standardize", name, scaler[name]).astype(np.float64) for name in ("mean", "scale"))
     fits = mean.shape == array.shape[1:]
     require(fits, "standardize", "x", f"have the {mean.size} columns that the scaler was fitted on", array.shape)
-    with np.errstate(all="ignore"):
-        result: Array = (array - mean) / scale
+    sound = scale.shape == mean.shape and all_finite(mean, scale) and scale.min() > 0
+    require(sound, "standardize", "scaler", "hold finite means and a scale above 0 for each", f"scale {describe(scale.tolist())}")
+    result: Array = np.empty(array.shape, FLOAT64 if array.dtype.kind == "f" and array.itemsize >= 8 else FLOAT32)
+    for start, block in _blocks(array):
+        with np.errstate(all="ignore"):
+            result[start : start + len(block)] = _less(block, mean) / scale
+        if not all_finite(result[start : start + len(block)]):
+            check_finite("standardize", "x", array)
+            row, column = np.argwhere(~np.isfinite(result[start : start + len(block)]))[0]
+            got = f"{block[row, column]} at {[start + int(row), int(column)]}"
+            constraint = f"hold numbers whose results {result.dtype} can hold"
+            raise FloatingPointError(problem("standardize", "x", constraint, got))
     return result
 
 
-def _table(function: str, x: ArrayLike) -> Array:
-    """Return rows and columns of numbers as float32, or float64 if they are."""
+def _table(function: str, x: ArrayLike) -> AnyArray:
+    """Return rows and columns of numbers."""
     array = as_real(function, "x", x)
     is_table = array.ndim == 2 and array.size
     require(is_table, function, "x", "have shape (n, k) with at least one row and column", array.shape)
-    return array if array.dtype in (FLOAT32, FLOAT64) else array.astype(FLOAT32)
+    return array
+
+
+def _blocks(array: AnyArray) -> Iterator[tuple[int, AnyArray]]:
+    """Yield the rows some at a time, each time with the number of the first."""
+    step = max(1, _BLOCK // array.shape[1])
+    return ((start, array[start : start + step]) for start in range(0, len(array), step))
+
+
+def _less(block: AnyArray, offset: AnyArray) -> Array:
+    """Return block - offset in float64, rounded after the difference also where 64-bit integers have more digits."""
+    wide = np.longdouble if block.dtype.kind in "iu" and block.itemsize == 8 else np.float64
+    difference: Array = np.subtract(block, offset, dtype=wide).astype(np.float64, copy=False)
+    return difference
 
 
 def one_hot(y: ArrayLike, k: SupportsIndex, dtype: DTypeLike = np.float32) -> Array:
@@ -192,14 +245,16 @@ def one_hot(y: ArrayLike, k: SupportsIndex, dtype: DTypeLike = np.float32) -> Ar
     return rows
 
 
-def class_weight(y: ArrayLike, weights: Sequence[float] | Array | Literal["balanced"]) -> Array:
+def class_weight(
+    y: ArrayLike, weights: Mapping[int, float] | Mapping[str, float] | Sequence[float] | Array | Literal["balanced"]
+) -> Array:
     """Return a weight for each row from a weight for each class, for `loss` and `grads`.
 
     Args:
-        y: (n,) classes as ints.
-        weights: one weight per class, at least 0; or "balanced", the weight
-            n / (k * count of c) for class c, so that all k classes that occur
-            count the same.
+        y: (n,) classes as ints; with a mapping, the labels that are its keys.
+        weights: one weight per class, at least 0, in order or as a mapping
+            ``{0: 1.0, 1: 5.0}``; or "balanced", the weight n / (k * count of c)
+            for class c, so that all k classes that occur count the same.
 
     Shapes:
         y (n,), weights (k,), result (n,) float64.
@@ -211,6 +266,8 @@ def class_weight(y: ArrayLike, weights: Sequence[float] | Array | Literal["balan
     Example:
         >>> class_weight([0, 2, 2], [1.0, 2.0, 4.0])
         array([1., 4., 4.])
+        >>> class_weight([3, 8], {3: 1.0, 8: 5.0})
+        array([1., 5.])
         >>> class_weight([0, 1, 1, 1], "balanced")
         array([2.        , 0.66666667, 0.66666667, 0.66666667])
 
@@ -224,11 +281,27 @@ def class_weight(y: ArrayLike, weights: Sequence[float] | Array | Literal["balan
         _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
         balanced: Array = (len(labels) / (len(sizes) * sizes))[codes]
         return balanced
-    per_class = as_real("class_weight", "weights", weights).astype(np.float64)
-    sound = per_class.ndim == 1 and per_class.size and np.isfinite(per_class).all() and per_class.min() >= 0
-    require(sound, "class_weight", "weights", "be finite and at least 0, one per class", weights)
+    if isinstance(weights, Mapping):
+        labels = as_array("class_weight", "y", y)
+        if labels.dtype.kind not in "iuU":  # text may be the keys; all else is refused as without a mapping
+            labels = _labels("class_weight", y, None)
+        require(labels.ndim == 1 and labels.size, "class_weight", "y", "have shape (n,), one class per row", labels.shape)
+        classes, codes = np.unique(labels, return_inverse=True)
+        lacking = [each for each in classes.tolist() if each not in weights]
+        got = f"none for {describe(lacking[0])}" if lacking else ""
+        require(not lacking, "class_weight", "weights", "hold a weight for each class in y", got)
+        return _weights([weights[each] for each in classes.tolist()])[codes]
+    per_class = _weights(weights)
     result: Array = per_class[_labels("class_weight", y, len(per_class))]
     return result
+
+
+def _weights(weights: ArrayLike) -> Array:
+    """Return weights of classes in float64."""
+    per_class: Array = as_real("class_weight", "weights", weights).astype(np.float64)
+    sound = per_class.ndim == 1 and per_class.size and np.isfinite(per_class).all() and per_class.min() >= 0
+    require(sound, "class_weight", "weights", "be finite and at least 0, one per class", weights)
+    return per_class
 
 
 def _labels(function: str, y: ArrayLike, k: int | None) -> AnyArray:
@@ -243,13 +316,14 @@ def accuracy(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | Non
     """Return the share of rows whose class is predicted right, in [0, 1].
 
     With two or more columns the largest output is the prediction, whether the
-    outputs are logits or probabilities. With one column the outputs are
-    yes-or-no answers, and `threshold` says where yes begins: 0 for logits, 0.5
-    for probabilities; nothing is guessed.
+    outputs are logits or probabilities. With a `threshold` each output is a
+    yes-or-no answer by itself, one column or several, and it says where yes
+    begins: 0 for logits, 0.5 for probabilities; nothing is guessed. The result
+    is then the share of answers that are right.
 
     Shapes:
-        outputs (n, k) with y (n,) ints or (n, k) one-hot; or outputs (n, 1) or
-        (n,) with y of the same shape, 0 or 1, and a threshold.
+        outputs (n, k) with y (n,) ints or (n, k) one-hot; or, with a threshold,
+        outputs (n, k) or (n,) with y of the same shape, 0 or 1.
 
     Raises:
         FloatingPointError: an output is NaN or infinite.
@@ -266,17 +340,24 @@ def accuracy(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | Non
     is_table = scores.ndim in (1, 2) and scores.size
     require(is_table, "accuracy", "outputs", "have shape (n, k) with at least one row", scores.shape)
     check_finite("accuracy", "outputs", scores)
+    if threshold is not None:
+        constraint = f"have the shape {scores.shape} of the outputs, whose answers a threshold tells one by one"
+        if scores.ndim == 2 and targets.shape == (len(scores),):
+            k = scores.shape[1]
+            constraint += {1: " (np.ravel(outputs) has that of y)", 2: " (np.asarray(outputs)[:, 1] is the second class alone)"}.get(k, "")
+        require(targets.shape == scores.shape, "accuracy", "y", constraint, targets.shape)
+        require(np.isin(targets, (0, 1)).all(), "accuracy", "y", "be 0 or 1 for yes-or-no answers", targets)
+        return float(np.mean((scores > as_number("accuracy", "threshold", threshold)) == targets))
     if scores.ndim == 1 or scores.shape[1] == 1:
         constraint = "be given for one column of outputs (0 for logits, 0.5 for probabilities)"
-        if threshold is None:
-            raise ValueError(problem("accuracy", "threshold", constraint, threshold))
-        same = targets.shape == scores.shape
-        require(same, "accuracy", "y", f"have the shape {scores.shape} of the outputs", targets.shape)
-        require(np.isin(targets, (0, 1)).all(), "accuracy", "y", "be 0 or 1 for one column of outputs", targets)
-        return float(np.mean((scores > as_number("accuracy", "threshold", threshold)) == targets))
+        raise ValueError(problem("accuracy", "threshold", constraint, threshold))
     if targets.shape == scores.shape:
-        is_one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
-        require(is_one_hot, "accuracy", "y", "have one 1 and else 0 in each row, or be class numbers", targets)
+        zeros_and_ones = np.isin(targets, (0, 1)).all()
+        constraint = "have one 1 and else 0 in each row, or be class numbers"
+        if zeros_and_ones:
+            constraint += " (for yes-or-no answers give a threshold: 0 for logits, 0.5 for probabilities)"
+        is_one_hot = zeros_and_ones and (targets.sum(axis=1) == 1).all()
+        require(is_one_hot, "accuracy", "y", constraint, targets)
         targets = targets.argmax(axis=1)
     check_classes("accuracy", "y", targets, scores.shape[1], len(scores))
     return float(np.mean(scores.argmax(axis=1) == targets))

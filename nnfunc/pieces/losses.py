@@ -19,7 +19,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.pieces.activations import log_softmax, sigmoid, softmax
-from nnfunc.values.arrays import as_floats, as_real, number, ones, row_starts
+from nnfunc.values.arrays import as_floats, as_real, cast, number, ones, row_starts
 from nnfunc.values.checks import as_flag, as_number, as_share, describe, problem, require
 from nnfunc.values.types import AnyArray, Array, LossFn
 
@@ -372,7 +372,7 @@ def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array
     """Return both as float arrays of one dtype, if their shapes are equal."""
     outputs, targets = _as_arrays(function, outputs, targets)
     require_same_shape(function, outputs, targets)
-    return outputs, targets if targets.dtype == outputs.dtype else targets.astype(outputs.dtype)
+    return outputs, targets if targets.dtype == outputs.dtype else cast(function, "targets", targets, outputs.dtype)
 
 
 def _as_arrays(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, AnyArray]:
@@ -406,7 +406,7 @@ def _class_targets(
             return outputs, targets, None
         soft = (targets[:, None] == np.arange(k)).astype(outputs.dtype)
     elif targets.shape == outputs.shape:
-        soft = targets.astype(outputs.dtype, copy=False)
+        soft = targets if targets.dtype == outputs.dtype else cast(function, "targets", targets, outputs.dtype)
         _check_distributions(function, "targets", soft)
     else:
         constraint = f"have shape ({n},) as class numbers or {(n, k)} as probabilities"
@@ -423,18 +423,37 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
         >>> check_classes("accuracy", "y", np.array([0, 3]), 3, 2)
         Traceback (most recent call last):
         ...
-        ValueError: accuracy: y must be classes from 0 to 2, got 3 at row 1
+        ValueError: accuracy: y must be classes from 0 to 2, got 3 at row 1; classes, y = np.unique(y, return_inverse=True)
+        numbers those that occur
     """
     if labels.shape != (n,):
         raise ValueError(problem(function, argument, f"have shape ({n},), one class per row", labels.shape))
     if labels.dtype.kind not in "iu":
-        constraint = f"be integers, as class numbers are (convert with {argument}.astype(int))"
-        raise TypeError(problem(function, argument, constraint, labels))
+        raise TypeError(_no_classes(function, argument, labels))
     low, high = _ends(labels)
     if low < 0 or (k is not None and high >= k):
         row = int(np.flatnonzero((labels < 0) if k is None else (labels < 0) | (labels >= k))[0])
         constraint = "be classes from 0 on" if k is None else f"be classes from 0 to {k - 1}"
-        raise ValueError(problem(function, argument, constraint, f"{labels[row]} at row {row}"))
+        got = f"{labels[row]} at row {row}"
+        if k is None or len(np.unique(labels)) <= k:
+            got += f"; classes, {argument} = np.unique({argument}, return_inverse=True) numbers those that occur"
+        raise ValueError(problem(function, argument, constraint, got))
+
+
+def _no_classes(function: str, argument: str, labels: AnyArray) -> str:
+    """Say why numbers that are no integers are no classes, and what makes classes of them without a loss."""
+    with np.errstate(all="ignore"):
+        lost = np.flatnonzero(~np.isfinite(labels) | (labels != np.asarray(labels, np.int64)))
+    if not lost.size:
+        constraint = f"be integers, as class numbers are (convert with np.asarray({argument}).astype(int))"
+        return problem(function, argument, constraint, labels)
+    row = f"{labels[lost[0]]} at row {lost[0]} of a {describe(labels)}"
+    if not np.isfinite(labels).all():
+        constraint = f"be integers, as class numbers are (np.flatnonzero(np.isfinite({argument})) gives the rows that have one)"
+    else:
+        line = f"classes, {argument} = np.unique({argument}, return_inverse=True)"
+        constraint = f"be integers, as class numbers are ({line} numbers the values that occur; mse takes numbers)"
+    return problem(function, argument, constraint, row)
 
 
 def _check_distributions(function: str, argument: str, p: Array, hint: str = "") -> None:

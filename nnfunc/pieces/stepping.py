@@ -72,7 +72,7 @@ def _matched(function: str, params: Params, grads: Params) -> tuple[Params, Para
     """Return params and gradients in the params' dtype; each gradient must fit the parameter of its name."""
     params, dtype = checked_params(function, params)
     if not _fit(params, grads, dtype):
-        grads, grads_dtype = checked_params(function, grads, "grads")
+        grads, grads_dtype = checked_params(function, grads, "grads", dtype)
         for name, gradient in grads.items():
             if name not in params:
                 raise ValueError(unknown_names(function, "grads", grads, params))

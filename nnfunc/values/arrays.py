@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.values.checks import FLOAT32, problem, require
+from nnfunc.values.advice import is_number_type, odd_element, way_out
+from nnfunc.values.checks import FLOAT32, describe, problem, require, shortened
 from nnfunc.values.types import AnyArray, Array, DType, Rows
 
 # Longer arrays take so long to compute with that making them does not show.
@@ -23,25 +24,122 @@ _CHUNK = 4096
 np.empty(31 << 20, np.uint8)
 
 
-def as_real(function: str, argument: str, value: ArrayLike, hint: str = "hold numbers") -> AnyArray:
-    """Return `value` as a NumPy array of real numbers (float, int or bool).
+def as_array(function: str, argument: str, value: ArrayLike) -> AnyArray:
+    """Return `value` as a plain NumPy array of whatever kind, by position where it has labels.
 
     Raises:
-        TypeError: it holds anything else, or is a masked array.
+        TypeError: it has a mask or is sparse, or its own conversion fails.
+        ValueError: it is a ragged list.
+
+    Example:
+        >>> as_array("split_rows", "labels", ["a", "b"]).shape
+        (2,)
+    """
+    if type(value) is np.ndarray:
+        return value
+    name = argument.split()[-1]
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):
+        constraint = f"be a plain array, as a mask would be lost ({name}.astype(float).filled(np.nan) makes the gaps NaN)"
+        raise TypeError(problem(function, argument, constraint, "a masked array"))
+    if hasattr(value, "toarray"):
+        constraint = f"be a plain array ({name}.toarray() makes one)"
+        raise TypeError(problem(function, argument, constraint, f"a {type(value).__name__}"))
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(problem(function, argument, "have rows of one length", "a ragged sequence")) from error
+    except (TypeError, RuntimeError) as error:  # of another library's array, which says why
+        got = f"a {type(value).__name__}: {shortened(str(error), 200)}"
+        raise TypeError(problem(function, argument, "be what NumPy can make an array of", got)) from error
+
+
+def as_real(function: str, argument: str, value: ArrayLike, hint: str = "hold numbers") -> AnyArray:
+    """Return `value` as a NumPy array of real numbers (float, int or bool); objects that are all numbers become floats.
+
+    Raises:
+        TypeError: it holds anything else, has a mask or is sparse.
         ValueError: it is a ragged list.
 
     Example:
         >>> as_real("relu", "z", [1, 2])
         array([1, 2])
+        >>> as_real("fit_scaler", "x", np.array([[1.5, True]], dtype=object))
+        array([[1.5, 1. ]])
     """
-    masked = isinstance(value, np.ndarray) and type(value) is not np.ndarray and hasattr(value, "mask")
-    require(not masked, function, argument, "be a plain array, as a mask would be lost", "a masked array", TypeError)
+    array = as_array(function, argument, value)
+    if array.dtype.kind in "fiub":
+        return array
+    got = describe(array)
+    if array.dtype.kind == "O":
+        items = array.ravel().tolist()
+        if all(map(is_number_type, set(map(type, items)))):
+            return _of_numbers(function, argument, items).reshape(array.shape)
+        item, index = odd_element(array)
+        got += f" with {describe(item)} at {index}" if index else ""
+    elif array.dtype.kind == "V" and not array.dtype.names and np.can_cast(array.dtype, np.float32):  # bfloat16
+        return array.astype(np.float32)
+    advice = way_out(argument, value, array)
+    raise TypeError(problem(function, argument, hint, f"{got}; {advice}" if advice else got))
+
+
+def _of_numbers(function: str, argument: str, items: list[float]) -> AnyArray:
+    """Return Python numbers of several kinds as an array of one, wide enough for all."""
+    array: AnyArray = np.array(items)
+    if array.dtype.kind in "fiub":
+        return array
     try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(problem(function, argument, "have rows of one length", "a ragged sequence")) from error
-    require(array.dtype.kind in "fiub", function, argument, hint, array, TypeError)
-    return array
+        floats = [float(item) for item in items]
+    except OverflowError as error:
+        raise ValueError(problem(function, argument, "hold numbers that a float can hold", "a larger one")) from error
+    lost = [item for item, held in zip(items, floats, strict=True) if isinstance(item, int) and item != held]
+    require(not lost, function, argument, "hold whole numbers that a float holds exactly", value=lost[:1])
+    return np.array(floats)
+
+
+def cast(function: str, argument: str, array: AnyArray, dtype: DType) -> Array:
+    """Return an array in `dtype`; FloatingPointError if a number becomes infinite there.
+
+    Example:
+        >>> cast("loss", "y", np.array([1e300]), FLOAT32)
+        Traceback (most recent call last):
+        ...
+        FloatingPointError: loss: y must hold numbers that float32 can hold (params in float64 hold more), got 1e+300 at [0] (1 of 1 values)
+    """
+    try:
+        with np.errstate(over="raise", under="ignore", invalid="ignore"):
+            return array.astype(dtype, copy=False)
+    except FloatingPointError as error:
+        with np.errstate(all="ignore"):
+            lost = np.argwhere(np.isfinite(array) & ~np.isfinite(array.astype(dtype)))
+        found = place(array[tuple(lost[0])], lost[0].tolist(), len(lost), array.size)
+        constraint = f"hold numbers that {dtype} can hold{' (params in float64 hold more)' if dtype == FLOAT32 else ''}"
+        raise FloatingPointError(problem(function, argument, constraint, found)) from error
+
+
+def check_exact(function: str, argument: str, array: AnyArray, dtype: DType) -> None:
+    """Raise TypeError if integers, which may be row numbers or names of things, would become others in `dtype`.
+
+    Example:
+        >>> check_exact("forward", "x", np.array([2**24, 2**25]), FLOAT32)
+        >>> check_exact("forward", "x", np.array([[2**24 + 1]]), FLOAT32)
+        Traceback (most recent call last):
+        ...
+        TypeError: forward: x must hold whole numbers that float32 holds exactly (standardize(x, fit_scaler(x)) for
+        quantities, np.unique(x, return_inverse=True)[1].astype(float) for identifiers), got 16777217 at [0, 0] (1 of 1 values)
+    """
+    most = 2 ** (np.finfo(dtype).nmant + 1)
+    if array.dtype.kind not in "iu" or not array.size or max(-int(array.min()), int(array.max())) <= most:
+        return
+    step = np.maximum(array & (~array + 1), 1)  # the largest power of two in each: what is left of it must fit
+    odd = array // step
+    lost = np.argwhere((odd > most) | (odd < -most) if array.dtype.kind == "i" else odd > most)
+    if len(lost):
+        constraint = (
+            f"hold whole numbers that {dtype} holds exactly (standardize({argument}, fit_scaler({argument})) for"
+            f" quantities, np.unique({argument}, return_inverse=True)[1].astype(float) for identifiers)"
+        )
+        found = place(array[tuple(lost[0])], lost[0].tolist(), len(lost), array.size)
+        raise TypeError(problem(function, argument, constraint, found))
 
 
 def as_floats(function: str, argument: str, value: ArrayLike) -> Array:
@@ -63,12 +161,14 @@ def as_floats(function: str, argument: str, value: ArrayLike) -> Array:
 def as_inputs(function: str, argument: str, value: ArrayLike, dtype: DType) -> Array:
     """Return network inputs as an array of `dtype` with at least one row.
 
-    Lists and other array-likes are converted; so is the other of float32 and
-    float64. Integer and boolean *arrays* are refused: they are most often
+    Lists and other array-likes are converted; so are booleans and the other of
+    float32 and float64. Integer *arrays* are refused: they are most often
     pixels or codes that somebody forgot to scale.
 
     Raises:
-        TypeError: the array's dtype is neither float32 nor float64.
+        FloatingPointError: a number is beyond what `dtype` can hold.
+        TypeError: the array's dtype is neither float32 nor float64, or it holds
+            whole numbers that would become others in `dtype`.
         ValueError: there is no row.
 
     Example:
@@ -76,16 +176,17 @@ def as_inputs(function: str, argument: str, value: ArrayLike, dtype: DType) -> A
         array([[1., 2.]], dtype=float32)
     """
     array: AnyArray
-    if type(value) is not np.ndarray:
-        array = as_real(function, argument, value).astype(dtype)
-    elif value.dtype == dtype:
+    if type(value) is np.ndarray and value.dtype == dtype:
         array = value
     else:
-        constraint = f"be a float32 or float64 array (convert with {argument}.astype(np.{dtype.name}))"
-        is_float = value.dtype.kind == "f" and value.dtype.itemsize in (4, 8)
-        require(is_float, function, argument, constraint, value, TypeError)
-        with np.errstate(over="ignore"):
-            array = value.astype(dtype)
+        array = as_real(function, argument, value)
+        if array.dtype.kind in "iu":
+            check_exact(function, argument, array, dtype)
+        if type(value) is np.ndarray and value.dtype.kind not in "Ob":
+            constraint = f"be a float32 or float64 array (convert with {argument}.astype(np.{dtype.name}))"
+            is_float = value.dtype.kind == "f" and value.dtype.itemsize in (4, 8)
+            require(is_float, function, argument, constraint, value, TypeError)
+        array = cast(function, argument, array, dtype)
     if array.ndim == 0 or len(array) == 0:
         raise ValueError(problem(function, argument, "hold at least one row", array))
     return array
@@ -108,8 +209,7 @@ def as_targets(function: str, argument: str, value: ArrayLike, dtype: DType, n: 
     else:
         array = as_real(function, argument, value)
         if array.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                array = array.astype(dtype, copy=False)
+            array = cast(function, argument, array, dtype)
     if n is not None and (array.ndim == 0 or len(array) != n):
         raise ValueError(problem(function, argument, f"have one target for each of the {n} rows of x", array))
     return array

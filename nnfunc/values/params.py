@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.values.arrays import as_real
+from nnfunc.values.arrays import as_real, cast
 from nnfunc.values.checks import FLOAT32, FLOAT64, arguments_of, describe, listed, problem, require, shortened
 from nnfunc.values.types import AnyArray, Array, DType, Params
 
@@ -126,8 +126,12 @@ def sealed(arrays: dict[str, Array]) -> MappingProxyType[str, Array]:
     return MappingProxyType(arrays)
 
 
-def checked_params(function: str, params: Params, argument: str = "params") -> tuple[Params, DType]:
+def checked_params(
+    function: str, params: Params, argument: str = "params", like: DType | None = None
+) -> tuple[Params, DType]:
     """Return params whose arrays are all of one dtype, with that dtype; what is no array is converted.
+
+    Lists and scalars take the dtype of the arrays beside them, or `like`; where there is neither, float64.
 
     Raises:
         TypeError: not a mapping with strings as names, or arrays that are not
@@ -152,24 +156,26 @@ def checked_params(function: str, params: Params, argument: str = "params") -> t
             return (params if type(params) in (MappingProxyType, dict) else dict(params.items())), dtype or FLOAT32
     except (AttributeError, TypeError):
         pass
-    return _converted_params(function, params, argument)
+    return _converted_params(function, params, argument, like)
 
 
-def _converted_params(function: str, params: Params, argument: str) -> tuple[Params, DType]:
+def _converted_params(function: str, params: Params, argument: str, like: DType | None) -> tuple[Params, DType]:
     """Convert what is no array, and say what is wrong with params that are not as they should be."""
     check_names(function, argument, params)
     refuse_state(function, argument, params)
     called = {name: name if argument == "params" else f"{argument}[{name!r}]" for name in params}
     arrays = {name: as_real(function, called[name], value) for name, value in params.items()}
-    dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)} or {FLOAT32}
+    dtypes = {a.dtype for name, a in arrays.items() if isinstance(params[name], np.ndarray)}
     for name, array in arrays.items():
         fits = array.dtype in (FLOAT32, FLOAT64) or not isinstance(params[name], np.ndarray)
         require(fits, function, called[name], "be a float32 or float64 array", array, TypeError)
+    if not dtypes:
+        dtypes = {FLOAT32 if all(array.dtype == FLOAT32 for array in arrays.values()) else FLOAT64}
     if len(dtypes) != 1:
         kinds = listed([f"{name} {array.dtype}" for name, array in arrays.items()])
         raise TypeError(problem(function, argument, "share one dtype", kinds))
-    dtype = dtypes.pop()
-    return {name: array.astype(dtype, copy=False) for name, array in arrays.items()}, dtype
+    dtype = like or dtypes.pop()
+    return {name: cast(function, called[name], array, dtype) for name, array in arrays.items()}, dtype
 
 
 def refuse_nested(function: str, argument: str, values: Mapping[str, object]) -> None:

@@ -1,8 +1,11 @@
 """Batches, splits, scaling, classes, accuracy: counted and worked by hand."""
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc import accuracy, batches, class_weight, fit_scaler, fold_in, one_hot, split_rows, standardize
 from tests.numeric import bad
@@ -99,7 +102,104 @@ def test_accuracy() -> None:
     assert accuracy([-0.4, 0.6], [0, 1], threshold=0) == 1
 
 
+SPREADS: dict[str, tuple[ArrayLike, float, float]] = {
+    "milliseconds": ((1_700_000_000_000 + np.arange(0, 60_000, 1000))[:, None], 1_700_000_029_500.0, 17318.10228247),
+    "a list beyond float32": ([[16777217], [16777219]], 16777218.0, 1.0),
+    "a list beyond float64": ([[2**62], [2**62 + 2]], 2.0**62, 1.0),
+    "all of int64": (np.array([[-(2**63)], [2**63 - 1]]), 0.0, 2.0**63),
+    "all of uint64": (np.array([[0], [2**64 - 1]], np.uint64), 2.0**63, 2.0**63),
+    "bytes": (np.array([[0], [255]], np.uint8), 127.5, 127.5),
+    "booleans": (np.array([[True], [False]]), 0.5, 0.5),
+    "objects": (np.array([[1.5], [True], [2]], object), 1.5, np.sqrt(1 / 6)),
+    "the ends of float32": (np.array([[3e38], [-3e38]], np.float32), 0.0, float(np.float32(3e38))),
+    "squares beyond float64": ([[1e300], [-1e300]], 0.0, 1e300),
+    "squares below float64": ([[1e-200], [3e-200]], 2e-200, 1e-200),
+    "a sum beyond float64": ([[1.7e308], [1.7e308], [1.6e308], [1.6e308]], 1.65e308, 5e306),
+}
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_mean_and_deviation_are_taken_before_anything_is_rounded(name: str) -> None:
+    x, mean, scale = SPREADS[name]
+    scaler = fit_scaler(x)
+    assert scaler["mean"].dtype == scaler["scale"].dtype == np.float64
+    assert scaler["mean"][0] == pytest.approx(mean, rel=1e-12)
+    assert scaler["scale"][0] == pytest.approx(scale, rel=1e-9)
+    assert np.ptp(standardize(x, scaler)) == pytest.approx(float(np.ptp(np.asarray(x, np.longdouble)) / scale), rel=1e-6)
+
+
+@pytest.mark.parametrize("x", [np.full((7, 1), 2**63 - 1), np.full((7, 1), 10**12), np.full((7, 1), 1e12), [[True]] * 3])
+def test_a_constant_column_of_any_kind_becomes_zero(x: ArrayLike) -> None:
+    assert not standardize(x, fit_scaler(x)).any()
+
+
+def test_scaling_reads_a_file_in_blocks(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(1e6, 3.0, (60_000, 5)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    held = np.load(tmp_path / "x.npy", mmap_mode="r")
+    tracemalloc.start()
+    scaler = fit_scaler(held)
+    peak = tracemalloc.get_traced_memory()[1]
+    z = standardize(held, scaler)
+    both = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 << 20 and both < z.nbytes + (3 << 20)
+    wide = x.astype(np.float64)
+    assert np.allclose(scaler["mean"], wide.mean(axis=0), rtol=1e-14)
+    assert np.allclose(scaler["scale"], wide.std(axis=0), rtol=1e-12)
+    assert np.allclose(z, (wide - wide.mean(axis=0)) / wide.std(axis=0), atol=1e-6)
+    assert z.dtype == np.float32
+
+
+def test_weights_of_classes_by_name() -> None:
+    assert class_weight([0, 1, 1], {0: 1.0, 1: 5.0}).tolist() == [1, 5, 5]
+    assert class_weight(np.array([3, 8]), {8: 2.0, 3: 1.0, 5: 9.0}).tolist() == [1, 2]
+    assert class_weight(["cat", "dog"], {"cat": 1.0, "dog": 5.0}).tolist() == [1, 5]
+
+
+def test_a_threshold_tells_every_answer_by_itself() -> None:
+    p = np.array([[0.6, 0.4], [0.8, 0.2], [0.2, 0.8]])
+    assert accuracy(p, [[1, 0], [1, 1], [0, 0]], threshold=0.5) == pytest.approx(4 / 6)
+    assert accuracy(p, [[1, 0], [1, 1], [0, 0]], threshold=0.9) == pytest.approx(3 / 6)
+    assert accuracy(p[:, 1], [1, 0, 1], threshold=0.3) == 1
+
+
+def test_labels_of_a_split_may_be_text() -> None:
+    labels = np.array(["a", "b"] * 5)
+    _, held = split_rows(0, 10, 0.4, labels=labels.tolist())
+    assert sorted(labels[held].tolist()) == ["a", "a", "b", "b"]
+
+
 BAD: Cases = {
+    "threshold for the second of two columns": (
+        lambda: accuracy([[0.6, 0.4]], [1], threshold=0.3), ValueError,
+        r"accuracy: y must have the shape \(1, 2\) .* \(np.asarray\(outputs\)\[:, 1\] is the second class alone\), got \(1,\)",
+    ),
+    "yes-or-no columns without a threshold": (
+        lambda: accuracy([[2.0, 1.0]], [[1, 1]]), ValueError, r"accuracy: y must .* \(for yes-or-no answers give a threshold: .*",
+    ),
+    "labels of two kinds": (
+        lambda: split_rows(0, 4, 0.5, labels=bad(["a", None, "b", "a"])), TypeError,
+        r"split_rows: labels must be of one kind that can be sorted .*, got NoneType, str",
+    ),
+    "a class that the weights do not name": (
+        lambda: class_weight([0, 2], {0: 1.0, 1: 2.0}), ValueError, r"class_weight: weights must hold .*, got none for 2",
+    ),
+    "text without weights by name": (
+        lambda: class_weight(bad(["a"]), "balanced"), TypeError, r"class_weight: y must hold numbers, .* np.unique\(.*",
+    ),
+    "a row with a gap to scale": (
+        lambda: standardize([[1.0], [np.nan]], fit_scaler([[1.0], [2.0]])), FloatingPointError,
+        r"standardize: x must be finite, got nan at \[1, 0\] .*",
+    ),
+    "a result beyond float32": (
+        lambda: standardize(np.array([[1.0], [1e38]], np.float32), fit_scaler([[1e-30], [2e-30]])), FloatingPointError,
+        r"standardize: x must hold numbers whose results float32 can hold, got .* at \[1, 0\]",
+    ),
+    "a scale of 0": (
+        lambda: standardize([[1.0]], {"mean": np.zeros(1), "scale": np.zeros(1)}), ValueError,
+        r"standardize: scaler must hold finite means and a scale above 0 for each, got scale \[0.0\]",
+    ),
     "accuracy with a text as threshold": (
         lambda: accuracy([[0.5]], [[1]], threshold=bad("")), TypeError, r"accuracy: threshold must be a number, got ''",
     ),
@@ -107,7 +207,7 @@ BAD: Cases = {
         lambda: accuracy([[0.5]], [[1]], threshold=bad(np.ones(2))), TypeError, r"accuracy: threshold must be a number, got float64 array.*",
     ),
     "spread that overflows": (
-        lambda: fit_scaler([[1e300], [-1e300]]),
+        lambda: fit_scaler([[1.7e308], [-1.7e308]]),
         FloatingPointError,
         r"fit_scaler: x must have a finite spread, got column 0.*",
     ),
@@ -118,7 +218,7 @@ BAD: Cases = {
     ),
     "batches of no rows": (lambda: batches(0, 0, 1), ValueError, r"batches: n must be at least 1, got 0"),
     "batch size below 0": (lambda: batches(0, 5, -1), ValueError, r"batches: size must be at least 1, got -1"),
-    "key below 0": (lambda: batches(-1, 5, 1), ValueError, r"generator: key must be at least 0, got -1"),
+    "key below 0": (lambda: batches(-1, 5, 1), ValueError, r"batches: key must be at least 0, got -1"),
     "fraction of 1": (
         lambda: split_rows(0, 10, 1.0),
         ValueError,
@@ -138,7 +238,7 @@ BAD: Cases = {
     "classes with halves": (
         lambda: one_hot([0.5], 2),
         TypeError,
-        r"one_hot: y must be integers.*, got float64 array.*",
+        r"one_hot: y must be integers.*, got 0.5 at row 0 of a float64 array.*",
     ),
     "too few class weights": (
         lambda: class_weight(Y, [1.0]),
@@ -158,7 +258,7 @@ BAD: Cases = {
     "class below 0": (
         lambda: class_weight([0, -1], "balanced"),
         ValueError,
-        r"class_weight: y must be classes from 0 on, got -1 at row 1",
+        r"class_weight: y must be classes from 0 on, got -1 at row 1; classes, y = np.unique\(.*",
     ),
     "scaler of nan": (
         lambda: fit_scaler([[np.nan]]),

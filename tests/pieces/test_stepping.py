@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
-from nnfunc import Params, adam, freeze, grads, momentum, sgd, sgd_step
+from nnfunc import Params, adam, clip_by_value, freeze, grads, l2, momentum, sgd, sgd_step
 from tests.numeric import bad, same_bits
 from tests.samples import AFFINE, CE, NET, P, X, Y
 from tests.sentences import Cases, assert_sentence
@@ -154,3 +155,24 @@ BAD: Cases = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_meets_one_clear_sentence(name: str) -> None:
     assert_sentence(*BAD[name])
+
+
+@pytest.mark.parametrize("given", [[0.1], np.array([0.1]).tolist(), (0.1,)])
+def test_gradients_that_are_lists_take_the_dtype_of_the_params(given: ArrayLike) -> None:
+    params = {"W": np.array([1.0])}
+    exact = np.array([0.1])
+    assert sgd_step(params, bad({"W": given}), 1.0)["W"] == 1 - 0.1
+    optimizer = adam()
+    found, _ = optimizer[1](params, bad({"W": given}), optimizer[0](params), 0.1)
+    expected, _ = optimizer[1](params, {"W": exact}, optimizer[0](params), 0.1)
+    assert found["W"].tobytes() == expected["W"].tobytes()
+    assert clip_by_value(bad({"W": given}), 1.0)["W"].tobytes() == exact.tobytes()
+    assert l2(1.0)(bad({"W": given}))[0] == 0.1 * 0.1
+    narrow = sgd_step({"W": np.ones(1, np.float32)}, bad({"W": given}), 1.0)["W"]
+    assert narrow.dtype == np.float32 and narrow[0] == np.float32(1) - np.float32(0.1)
+
+
+@pytest.mark.parametrize("scalar", [np.float64(0.1), np.asarray(0.1), 0.1])
+def test_gradients_that_are_scalars_take_the_dtype_of_the_params(scalar: ArrayLike) -> None:
+    assert sgd_step({"s": np.asarray(1.0)}, bad({"s": scalar}), 1.0)["s"] == 1 - 0.1
+    assert sgd_step(bad({"s": 1.0}), bad({"s": scalar}), 1.0)["s"] == 1 - 0.1
