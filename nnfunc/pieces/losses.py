@@ -19,7 +19,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.pieces.activations import log_softmax, sigmoid, softmax
-from nnfunc.values.arrays import as_floats, as_real, cast, number, ones, row_starts
+from nnfunc.values.arrays import as_floats, as_real, in_dtype, number, ones, row_starts
 from nnfunc.values.checks import as_flag, as_number, as_share, describe, problem, require
 from nnfunc.values.types import AnyArray, Array, LossFn
 
@@ -372,7 +372,7 @@ def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array
     """Return both as float arrays of one dtype, if their shapes are equal."""
     outputs, targets = _as_arrays(function, outputs, targets)
     require_same_shape(function, outputs, targets)
-    return outputs, targets if targets.dtype == outputs.dtype else cast(function, "targets", targets, outputs.dtype)
+    return outputs, targets if targets.dtype == outputs.dtype else in_dtype(function, "targets", targets, outputs.dtype)
 
 
 def _as_arrays(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, AnyArray]:
@@ -406,7 +406,7 @@ def _class_targets(
             return outputs, targets, None
         soft = (targets[:, None] == np.arange(k)).astype(outputs.dtype)
     elif targets.shape == outputs.shape:
-        soft = targets if targets.dtype == outputs.dtype else cast(function, "targets", targets, outputs.dtype)
+        soft = targets if targets.dtype == outputs.dtype else in_dtype(function, "targets", targets, outputs.dtype)
         _check_distributions(function, "targets", soft)
     else:
         constraint = f"have shape ({n},) as class numbers or {(n, k)} as probabilities"
@@ -423,8 +423,8 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
         >>> check_classes("accuracy", "y", np.array([0, 3]), 3, 2)
         Traceback (most recent call last):
         ...
-        ValueError: accuracy: y must be classes from 0 to 2, got 3 at row 1; classes, y = np.unique(y, return_inverse=True)
-        numbers those that occur
+        ValueError: accuracy: y must be classes from 0 to 2 (classes, y = np.unique(y, return_inverse=True) numbers
+        those that occur), got 3 at row 1
     """
     if labels.shape != (n,):
         raise ValueError(problem(function, argument, f"have shape ({n},), one class per row", labels.shape))
@@ -434,10 +434,9 @@ def check_classes(function: str, argument: str, labels: AnyArray, k: int | None,
     if low < 0 or (k is not None and high >= k):
         row = int(np.flatnonzero((labels < 0) if k is None else (labels < 0) | (labels >= k))[0])
         constraint = "be classes from 0 on" if k is None else f"be classes from 0 to {k - 1}"
-        got = f"{labels[row]} at row {row}"
         if k is None or len(np.unique(labels)) <= k:
-            got += f"; classes, {argument} = np.unique({argument}, return_inverse=True) numbers those that occur"
-        raise ValueError(problem(function, argument, constraint, got))
+            constraint += f" (classes, {argument} = np.unique({argument}, return_inverse=True) numbers those that occur)"
+        raise ValueError(problem(function, argument, constraint, f"{labels[row]} at row {row}"))
 
 
 def _no_classes(function: str, argument: str, labels: AnyArray) -> str:

@@ -78,7 +78,7 @@ def as_real(function: str, argument: str, value: ArrayLike, hint: str = "hold nu
         got += f" with {describe(item)} at {index}" if index else ""
     elif array.dtype.kind == "V" and not array.dtype.names and np.can_cast(array.dtype, np.float32):  # bfloat16
         return array.astype(np.float32)
-    advice = way_out(argument, value, array)
+    advice = way_out(argument, value, array) if hint == "hold numbers" else ""
     raise TypeError(problem(function, argument, hint, f"{got}; {advice}" if advice else got))
 
 
@@ -96,11 +96,11 @@ def _of_numbers(function: str, argument: str, items: list[float]) -> AnyArray:
     return np.array(floats)
 
 
-def cast(function: str, argument: str, array: AnyArray, dtype: DType) -> Array:
+def in_dtype(function: str, argument: str, array: AnyArray, dtype: DType) -> Array:
     """Return an array in `dtype`; FloatingPointError if a number becomes infinite there.
 
     Example:
-        >>> cast("loss", "y", np.array([1e300]), FLOAT32)
+        >>> in_dtype("loss", "y", np.array([1e300]), FLOAT32)
         Traceback (most recent call last):
         ...
         FloatingPointError: loss: y must hold numbers that float32 can hold (params in float64 hold more), got 1e+300 at [0] (1 of 1 values)
@@ -186,7 +186,7 @@ def as_inputs(function: str, argument: str, value: ArrayLike, dtype: DType) -> A
             constraint = f"be a float32 or float64 array (convert with {argument}.astype(np.{dtype.name}))"
             is_float = value.dtype.kind == "f" and value.dtype.itemsize in (4, 8)
             require(is_float, function, argument, constraint, value, TypeError)
-        array = cast(function, argument, array, dtype)
+        array = in_dtype(function, argument, array, dtype)
     if array.ndim == 0 or len(array) == 0:
         raise ValueError(problem(function, argument, "hold at least one row", array))
     return array
@@ -209,7 +209,7 @@ def as_targets(function: str, argument: str, value: ArrayLike, dtype: DType, n: 
     else:
         array = as_real(function, argument, value)
         if array.dtype.kind == "f":
-            array = cast(function, argument, array, dtype)
+            array = in_dtype(function, argument, array, dtype)
     if n is not None and (array.ndim == 0 or len(array) != n):
         raise ValueError(problem(function, argument, f"have one target for each of the {n} rows of x", array))
     return array

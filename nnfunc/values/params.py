@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.values.arrays import as_real, cast
+from nnfunc.values.arrays import as_real, in_dtype
 from nnfunc.values.checks import FLOAT32, FLOAT64, arguments_of, describe, listed, problem, require, shortened
 from nnfunc.values.types import AnyArray, Array, DType, Params
 
@@ -175,7 +175,7 @@ def _converted_params(function: str, params: Params, argument: str, like: DType 
         kinds = listed([f"{name} {array.dtype}" for name, array in arrays.items()])
         raise TypeError(problem(function, argument, "share one dtype", kinds))
     dtype = like or dtypes.pop()
-    return {name: cast(function, called[name], array, dtype) for name, array in arrays.items()}, dtype
+    return {name: in_dtype(function, called[name], array, dtype) for name, array in arrays.items()}, dtype
 
 
 def refuse_nested(function: str, argument: str, values: Mapping[str, object]) -> None:

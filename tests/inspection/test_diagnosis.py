@@ -192,7 +192,7 @@ BAD: Cases = {
     "class too high": (
         lambda: diagnose(NET, CE, P, X, Y + 2),
         ValueError,
-        r"softmax_cross_entropy: targets must be classes from 0 to 1, got 2 .*",
+        r"softmax_cross_entropy: targets must be classes from 0 to 1 .*, got 2 .*",
     ),
     "layer that asks for a missing param": (
         lambda: diagnose(ASKS, mse, {}, X, X),

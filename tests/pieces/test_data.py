@@ -258,7 +258,7 @@ BAD: Cases = {
     "class below 0": (
         lambda: class_weight([0, -1], "balanced"),
         ValueError,
-        r"class_weight: y must be classes from 0 on, got -1 at row 1; classes, y = np.unique\(.*",
+        r"class_weight: y must be classes from 0 on \(classes, y = np.unique\(.*\), got -1 at row 1",
     ),
     "scaler of nan": (
         lambda: fit_scaler([[np.nan]]),

@@ -142,7 +142,7 @@ def test_a_class_out_of_range_is_met_whatever_the_integers(dtype: type, k: int) 
         lambda: accuracy(outputs, wrong),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match=rf"must be classes from 0 to {k - 1}, got (-100|255) at row 1"):
+        with pytest.raises(ValueError, match=rf"must be classes from 0 to {k - 1} .*, got (-100|255) at row 1"):
             call()
     right: AnyArray = np.array([0, 99]).astype(dtype)
     assert softmax_cross_entropy(outputs, right)[0] == pytest.approx(math.log(k))
@@ -176,12 +176,12 @@ BAD: Cases = {
     "class too high": (
         lambda: loss(NET, CE, P, X, Y + 1),
         ValueError,
-        r"softmax_cross_entropy: targets must be classes from 0 to 1, got 2 at row 1; classes, targets = .*",
+        r"softmax_cross_entropy: targets must be classes from 0 to 1 \(.*\), got 2 at row 1",
     ),
     "class below 0": (
         lambda: loss(NET, CE, P, X, Y - 1),
         ValueError,
-        r"softmax_cross_entropy: targets must be classes .*, got -1 at row 0; classes, targets = .*",
+        r"softmax_cross_entropy: targets must be classes .*, got -1 at row 0",
     ),
     "classes with halves": (
         lambda: loss(NET, CE, P, X, Y + 0.5),
@@ -268,7 +268,7 @@ BAD: Cases = {
     "class too high among rows of weight 0": (
         lambda: loss(NET, CE, P, X, Y * 2, weight=[0, 0, 1, 1, 0]),
         ValueError,
-        r"softmax_cross_entropy: targets must be .*, got 2 at row 0; .* \(rows of weight 0 not counted\)",
+        r"softmax_cross_entropy: targets must be .*, got 2 at row 0 \(rows of weight 0 not counted\)",
     ),
 }
 
