@@ -283,6 +283,8 @@ def class_weight(
         return balanced
     if isinstance(weights, Mapping):
         labels = as_array("class_weight", "y", y)
+        if labels.dtype.kind == "O" and all(isinstance(each, str) for each in labels.ravel()):  # a column of a data frame
+            labels = labels.astype(str)
         if labels.dtype.kind not in "iuU":  # text may be the keys; all else is refused as without a mapping
             labels = _labels("class_weight", y, None)
         require(labels.ndim == 1 and labels.size, "class_weight", "y", "have shape (n,), one class per row", labels.shape)

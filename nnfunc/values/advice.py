@@ -22,8 +22,8 @@ def way_out(argument: str, value: object, array: AnyArray) -> str:
         'np.asarray(x).astype(float) reads the numbers in the text'
     """
     name = argument.split()[-1]
-    if not re.fullmatch(r"\w+(\[.*\])?", name):
-        return ""  # no expression: the path of a layer, say
+    if not array.ndim or not re.fullmatch(r"\w+(\[.*\])?", name):
+        return ""  # a single thing, or no expression: the path of a layer, say
     held = name if isinstance(value, np.ndarray) else f"np.asarray({name})"
     kind = array.dtype.kind
     if array.dtype.names:

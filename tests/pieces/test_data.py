@@ -154,7 +154,8 @@ def test_scaling_reads_a_file_in_blocks(tmp_path: Path) -> None:
 def test_weights_of_classes_by_name() -> None:
     assert class_weight([0, 1, 1], {0: 1.0, 1: 5.0}).tolist() == [1, 5, 5]
     assert class_weight(np.array([3, 8]), {8: 2.0, 3: 1.0, 5: 9.0}).tolist() == [1, 2]
-    assert class_weight(["cat", "dog"], {"cat": 1.0, "dog": 5.0}).tolist() == [1, 5]
+    for text in (["cat", "dog"], bad(np.array(["cat", "dog"], object))):
+        assert class_weight(text, {"cat": 1.0, "dog": 5.0}).tolist() == [1, 5]
 
 
 def test_a_threshold_tells_every_answer_by_itself() -> None:
