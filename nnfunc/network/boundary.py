@@ -261,10 +261,10 @@ def final_activation(forward: ForwardFn) -> ElementwiseFn | None:
             rule: Rule | None = args[2]
             return None if rule is None else rule[0]
         if made is chain_forward:
-            last = -1
-            while args[1][last].func in _PASSES and -last < len(args[1]):
-                last -= 1
-            forward = args[1][last]
+            last = args[1][-1]
+            if last.func is not dense_forward:
+                last = next((each for each in reversed(args[1]) if each.func not in _PASSES), last)
+            forward = last
         elif made is activation_forward:
             only: Rule = args[0]
             return only[0]
