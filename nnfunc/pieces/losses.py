@@ -236,25 +236,23 @@ def sigmoid_cross_entropy(
     z, t = _binary_targets("sigmoid_cross_entropy", outputs, targets)
     weight = as_number("sigmoid_cross_entropy", "pos_weight", pos_weight, least=0)
     width = _width("sigmoid_cross_entropy", z, sum_outputs)
-    # What is paid for the size of z, 1 - t on the side of yes and t on that of no, is |step - t|: nothing cancels.
+    # On the side of yes, 1 - t is paid for each unit of z, on that of no, t: nothing is a difference of large numbers.
     sign = np.copysign(number(1, z.dtype), z)
-    paid = np.maximum(sign, number(0, z.dtype))
-    paid -= t
-    np.abs(paid, out=paid)
-    per_element = np.abs(z)
-    powers = np.exp(np.negative(per_element))
-    tail = np.log1p(powers)
-    q = powers / (powers + number(1, z.dtype))  # sigmoid(-|z|)
+    d = np.maximum(sign, number(0, z.dtype))
+    d -= t
+    q = np.exp(np.copysign(z, number(-1, z.dtype)))
+    tail = np.log1p(q)
+    q /= q + number(1, z.dtype)  # sigmoid(-|z|)
     if weight != 1:
         scale = 1 + (weight - 1) * t  # of both terms together
-        paid = np.where(sign < 0, weight * paid, paid)
+        d = np.where(sign < 0, weight * d, d)
         tail *= scale
         q *= scale
-    per_element *= paid
+    per_element = z * d
     per_element += tail
-    paid -= q
-    paid *= sign
-    return _row_sums(_over(width, per_element)), _over(width, paid)
+    q *= sign
+    d -= q
+    return _row_sums(_over(width, per_element)), _over(width, d)
 
 
 @np.errstate(all="ignore")
