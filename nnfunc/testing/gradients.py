@@ -13,10 +13,10 @@ from typing import TypeAlias, TypedDict
 import numpy as np
 
 from nnfunc.inspection.gradcheck import (
-    WRONG_ABOVE, Compare, Comparison, compare_slope, elements, find_culprit, random_direction,
+    WRONG_ABOVE, Compare, Comparison, compare_slope, elements, find_culprit, random_direction, sampled,
 )
 from nnfunc.testing.laws import Verdict, breach
-from nnfunc.values.keys import fold_in, generator
+from nnfunc.values.keys import generator
 from nnfunc.values.types import Array, Params
 
 Forward: TypeAlias = Callable[[Params], Array]
@@ -73,17 +73,14 @@ def _comparisons(subject: Subject, case: Params, names: Sequence[str], plain: bo
     for name in names:
         own = {name: case[name]}
         if case[name].size <= _EACH:
-            found += [compare(*element) for element in elements(own)]
+            found += [compare(*element, None) for element in elements(own)]
             continue
         along = [compare(name, (), random_direction(own, (1, i))) for i in range(_DIRECTIONS)]
         if any(c["gap"] > WRONG_ABOVE and not c["kink"] for c in along):
             culprit = find_culprit(compare, own, (1, _DIRECTIONS))
             along = along if culprit["kink"] or culprit["gap"] <= WRONG_ABOVE else [culprit]
         found += along
-        for flat in generator(fold_in(1, case[name].size)).choice(case[name].size, _SAMPLED, replace=False):
-            one = np.zeros_like(case[name])
-            one.flat[flat] = 1
-            found.append(compare(name, _index(case[name], int(flat)), {name: one}))
+        found += [compare(*element, None) for element in sampled(own, _SAMPLED)]
     return found
 
 
@@ -200,7 +197,7 @@ def _usual_cause(subject: Subject, case: Params, name: str) -> str:
     if array.size > 400:
         return ""
     compare = _comparer(subject, case)
-    found = [c for c in (compare(*element) for element in elements({name: array})) if not c["kink"]]
+    found = [c for c in (compare(*element, None) for element in elements({name: array})) if not c["kink"]]
     analytic, numeric = np.array([c["analytic"] for c in found]), np.array([c["numeric"] for c in found])
     floor = 1e-6 * max(float(np.abs(numeric).max(initial=0)), float(np.abs(analytic).max(initial=0)))
     if not analytic.any():
@@ -244,8 +241,3 @@ def _about_factor(ratio: float, subject: Subject, case: Params) -> str:
         if math.isclose(abs(ratio), factor, rel_tol=1e-3):
             return f"{ratio:.3g} times the slope everywhere: a factor of 2"
     return f"{ratio:.4g} times the slope everywhere: a constant factor"
-
-
-def _index(array: Array, flat: int) -> tuple[int, ...]:
-    """Return the index of the element at a flat position."""
-    return tuple(int(i) for i in np.unravel_index(flat, array.shape))

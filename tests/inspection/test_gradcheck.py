@@ -1,5 +1,7 @@
 """`check_grads`: its verdicts on right, wrong and undecidable gradients."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -44,9 +46,9 @@ def test_a_right_gradient_in_either_mode() -> None:
     assert (random["verdict"], random["compared"]) == ("right", 7)
 
 
-def one_wrong(name: str, index: tuple[int, ...], factor: float) -> Layer:
-    """Return NET with one element of one gradient multiplied by a factor."""
-    own_init, own_forward = NET
+def one_wrong(name: str, index: tuple[int, ...], factor: float, net: Layer = NET) -> Layer:
+    """Return a network with one element of one gradient multiplied by a factor."""
+    own_init, own_forward = net
 
     def wrong_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
         y, pullback = own_forward(params, x, key)
@@ -88,6 +90,40 @@ def test_directions_cost_the_same_for_any_network() -> None:
         net = mlp(sizes, tanh)
         assert check_grads(net, counted, init(net, 0), X, np.ones((5, 2)), directions=3)["verdict"] == "right"
         assert calls == 2 + 2 * 3
+
+
+@pytest.mark.parametrize("directions", [None, 4])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_gradient_that_is_not_finite_is_wrong_where_it_stands(bad: float, directions: int | None) -> None:
+    net = one_wrong("1/W", (2, 0), bad)
+    report = check_grads(net, softmax_cross_entropy, P, X, Y, directions=directions)
+    assert (report["verdict"], report["worst"], report["index"]) == ("wrong", "1/W", (2, 0))
+    assert not math.isfinite(report["analytic"]) and math.isfinite(report["numeric"])
+    assert report["relative_error"] == math.inf
+
+
+def test_in_a_large_network_some_elements_are_tried_and_one_wrong_among_all_is_found() -> None:
+    net = mlp([100, 200, 10], tanh)
+    params, rng = init(net, 0, np.float64), np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 100)), rng.integers(0, 10, 8)
+    report = check_grads(net, softmax_cross_entropy, params, x, y)
+    assert report == check_grads(net, softmax_cross_entropy, params, x, y)
+    assert report["verdict"] == "right"
+    assert report["elements"] == 22_210 and 100 < report["tried"] < 10_000
+    for place, factor in (((70, 150), 1.1), ((3, 199), 0.5), ((99, 0), 0.0)):
+        off = check_grads(one_wrong("0/W", place, factor, net), softmax_cross_entropy, params, x, y)
+        assert (off["verdict"], off["worst"], off["index"]) == ("wrong", "0/W", place)
+
+
+def test_every_element_is_tried_if_asked_for() -> None:
+    net = mlp([40, 70, 3], tanh)
+    x, y = np.random.default_rng(0).normal(size=(2, 40)), [0, 2]
+    params = init(net, 0)
+    some, every = (check_grads(net, softmax_cross_entropy, params, x, y, every=each) for each in (False, True))
+    assert some["verdict"] == every["verdict"] == "right"
+    assert every["tried"] == every["elements"] == every["compared"] == 40 * 70 + 70 + 70 * 3 + 3
+    small = check_grads(NET, softmax_cross_entropy, P, X, Y)
+    assert small["tried"] == small["elements"]
 
 
 def test_a_kink_is_left_out_and_not_called_wrong() -> None:
