@@ -5,14 +5,16 @@ taken, and do losses meet the logits of a network that ends in softmax or sigmoi
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from types import MappingProxyType
+from typing import SupportsFloat, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.guard import check_is_pair, guarded_forward, losses_of, penalty_of, run
-from nnfunc.network.kinds import check_needs_no_key, children, guarded, with_forwards
+from nnfunc.network.kinds import check_needs_no_key, children, facts, guarded, walk, with_forwards
 from nnfunc.network.loop import chain_forward, watched_forward
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import Rule
@@ -20,10 +22,15 @@ from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
-from nnfunc.values.checks import FLOAT64, base_function, label, looked_up, problem, require, restated
+from nnfunc.values.checks import FLOAT64, above_zero, as_size, base_function, label, looked_up, problem, require, restated
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import AnyArray, Array, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params, Penalty, Pullback, Rows
+
+T = TypeVar("T")
+
+# So many rows go through a network of the library at a time, where that is inference: it bounds the memory.
+_BLOCK = 1024
 
 
 def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key | None) -> tuple[Layer, Params, Array]:
@@ -46,28 +53,49 @@ def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key |
 
 
 def counted_rows(
-    function: str, x: Array, y: ArrayLike, weight: ArrayLike | None
+    function: str, x: Array, y: ArrayLike, weight: ArrayLike | None, mean_weight: SupportsFloat | None = None
 ) -> tuple[Array, AnyArray, Array | None]:
     """Return inputs, targets and weights of the rows that count: those of weight 0 are as if they were not there.
+
+    Where all weights are 0, as those of a part of the data may be, the rows
+    stay, and count for nothing.
 
     Example:
         >>> counted_rows("loss", np.array([[1.0], [2.0]]), [[3.0], [4.0]], [0, 5])
         (array([[2.]]), array([[4.]]), array([5.]))
     """
     targets = as_targets(function, "y", y, x.dtype, len(x))
-    if weight is None:
-        return x, targets, None
-    weights: Array = as_real(function, "weight", weight).astype(np.float64)
-    fits = weights.shape == (len(x),)
-    require(fits, function, "weight", f"have shape ({len(x)},), one weight per row", weights.shape)
-    least, most = float(weights.min()), float(weights.max())
-    sound = least >= 0 and 0 < most < math.inf
-    got = f"weights from {least:g} to {most:g}"
-    require(sound, function, "weight", "be finite, at least 0 and not all 0", got)
-    if least > 0:
+    weights = row_weights(function, weight, len(x), mean_weight)
+    if weights is None or weights.all() or not weights.any():
         return x, targets, weights
     kept = weights > 0
     return x[kept], targets[kept], weights[kept]
+
+
+def row_weights(
+    function: str, weight: ArrayLike | None, n: int, mean_weight: SupportsFloat | None = None, of: str = ""
+) -> Array | None:
+    """Return the weights of n rows, of which one at least is above 0, or the mean weight of a whole that they belong to is given.
+
+    `of` says in messages whose rows these are.
+
+    Example:
+        >>> row_weights("train", [1, 2], 3, of="validation ")
+        Traceback (most recent call last):
+        ...
+        ValueError: train: validation weight must have shape (3,), one weight per row, got (2,)
+    """
+    if weight is None:
+        alone = mean_weight is None
+        require(alone, function, "mean_weight", "come with weight, the weights of these rows", value=mean_weight)
+        return None
+    weights: Array = as_real(function, of + "weight", weight).astype(np.float64)
+    require(weights.shape == (n,), function, of + "weight", f"have shape ({n},), one weight per row", weights.shape)
+    least, most = float(weights.min()), float(weights.max())
+    sound = least >= 0 and (most > 0 or mean_weight is not None) and most < math.inf
+    got = f"weights from {least:g} to {most:g}"
+    require(sound, function, of + "weight", "be finite, at least 0 and not all 0", got)
+    return weights
 
 
 def row_numbers(weight: ArrayLike | None, n: int) -> Rows:
@@ -80,20 +108,30 @@ def row_numbers(weight: ArrayLike | None, n: int) -> Rows:
     return np.arange(n) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
 
 
-def mean_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[float, Array]:
+def mean_of(
+    per_example: Array, dy: Array, weights: Array | None, mean_weight: float | None = None, n: int | None = None
+) -> tuple[float, Array]:
     """Return the mean loss of a batch, added in float64, and its gradient at the outputs, in the memory of `dy`.
+
+    The weighted sum is divided by the sum of the weights; or, given the mean
+    weight of a whole of which these are `n` rows, by ``n * mean_weight``.
 
     Example:
         >>> mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))
         (1.5, array([[0.75],
                [1.  ]]))
+        >>> mean_of(np.array([1.0, 3.0]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]), mean_weight=1.0, n=2)[0]
+        3.0
     """
-    n = len(per_example)
     if weights is not None:
-        shares = weights / weights.max()  # first, as the sum of large weights could overflow
-        shares /= shares.sum()
+        if mean_weight is None:
+            shares = weights / weights.max()  # first, as the sum of large weights could overflow
+            shares /= shares.sum()
+        else:
+            shares = weights / mean_weight / (n or len(weights))
         dy *= shares.astype(dy.dtype).reshape(-1, *[1] * (dy.ndim - 1))
         return float(shares.dot(per_example)), dy
+    n = len(per_example)
     # Up to some tens of numbers, Python is faster than a call of NumPy.
     total = sum(per_example.tolist()) if n <= 64 else np.add.reduce(per_example, dtype=np.float64)
     dy /= number(n, dy.dtype)
@@ -102,14 +140,14 @@ def mean_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[float
 
 def loss_pass(
     function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None,
-    key: Key | None, *, training: bool = False,
+    mean_weight: SupportsFloat | None, key: Key | None, *, training: bool = False,
 ) -> tuple[Params, float, Array, Pullback]:
     """Return the params as they are used, the mean loss, its gradient at the outputs, and the way back from there.
 
     Example:
         >>> from nnfunc import dense, mse
         >>> params, x = {"W": np.eye(1), "b": np.zeros(1)}, np.array([[1.0], [3.0]])
-        >>> _, value, dy, pullback = loss_pass("loss", dense(1, 1), mse, params, x, [[0.0], [0.0]], None, None)
+        >>> _, value, dy, pullback = loss_pass("loss", dense(1, 1), mse, params, x, [[0.0], [0.0]], None, None, None)
         >>> value, dy.ravel()
         (5.0, array([1., 3.]))
     """
@@ -117,10 +155,11 @@ def loss_pass(
     if training and key is None:
         check_needs_no_key(function, net)
     net, loss_fn = on_logits(net, loss_fn)
-    rows, targets, weights = counted_rows(function, inputs, y, weight)
+    rows, targets, weights = counted_rows(function, inputs, y, weight, mean_weight)
+    whole = None if mean_weight is None else above_zero(function, "mean_weight", mean_weight)
     try:
         outputs, pullback = run(function, net[1], held, rows, key)
-        value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights)
+        value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights, whole, len(inputs))
         if not math.isfinite(value):
             raise FloatingPointError(_explain(function, net, loss_fn, held, rows, targets, key))
     except (ValueError, FloatingPointError) as error:
@@ -130,20 +169,102 @@ def loss_pass(
     return held, value, dy, pullback
 
 
+def blocks(
+    function: str, net: Layer, params: Params, x: ArrayLike, size: SupportsIndex | None, key: Key | None
+) -> tuple[ArrayLike, list[slice]]:
+    """Return inputs, and which rows of them go through a network at a time: all, or blocks.
+
+    A training pass is whole, as a layer may mix its rows. So is inference, if
+    no size is given, through what is not the library's own, and under a tap.
+
+    Example:
+        >>> from nnfunc import dense, init
+        >>> net = dense(1, 1)
+        >>> blocks("forward", net, init(net, 0), np.ones((5, 1)), 2, None)[1]
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]
+        >>> blocks("forward", net, init(net, 0), np.ones((5, 1)), None, None)[1]
+        [slice(None, None, None)]
+    """
+    if size is None and (key is not None or not isinstance(x, np.ndarray) or x.ndim == 0 or len(x) <= _BLOCK):
+        return x, [slice(None)]
+    check_is_pair(function, "net", net)
+    step = _BLOCK if size is None else as_size(function, "size", size)
+    if size is None and not all(facts(layer) and not _is_tapped(layer) for _, layer in walk(net)):
+        return x, [slice(None)]
+    require(key is None, function, "size", "be none with a key, as a training pass takes its rows at once", size)
+    rows = x if isinstance(x, np.ndarray) and x.ndim else prepared(function, net, params, x, key)[2]
+    return rows, [slice(start, start + step) for start in range(0, len(rows), step)] or [slice(None)]
+
+
+def _is_tapped(layer: Layer) -> bool:
+    """Say whether a layer tells of its tensors."""
+    return isinstance(layer[1], partial) and layer[1].func is watched_forward
+
+
+def by_blocks(parts: list[slice], compute: Callable[[slice], T]) -> list[T]:
+    """Return what is computed of each block; an error says which it is.
+
+    Example:
+        >>> by_blocks([slice(0, 2), slice(2, 4)], lambda part: part.stop)
+        [2, 4]
+    """
+    found: list[T] = []
+    for part in parts:
+        try:
+            found.append(compute(part))
+        except (TypeError, ValueError, FloatingPointError) as error:
+            if len(parts) == 1:
+                raise
+            raise restated(error, f"{error} (in the block that begins at row {part.start})") from error
+    return found
+
+
+def loss_value(
+    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None,
+    mean_weight: SupportsFloat | None, key: Key | None, size: SupportsIndex | None,
+) -> tuple[Params, float]:
+    """Return the params as they are used, and the mean loss, computed block by block.
+
+    Example:
+        >>> from nnfunc import dense, mse
+        >>> params, x = {"W": np.eye(1), "b": np.zeros(1)}, np.array([[1.0], [2.0], [3.0]])
+        >>> loss_value("loss", dense(1, 1), mse, params, x, np.zeros((3, 1)), [1, 1, 2], None, None, 2)[1]
+        5.75
+    """
+    rows, parts = blocks(function, net, params, x, size, key)
+    if len(parts) == 1:
+        return loss_pass(function, net, loss_fn, params, rows, y, weight, mean_weight, key)[:2]
+    n, (held, dtype) = len(np.asarray(rows)), checked_params(function, params)
+    targets = as_targets(function, "y", y, dtype, n)
+    weights = row_weights(function, weight, n, mean_weight)
+    if weights is not None and mean_weight is None:
+        weights = weights / weights.max()
+        mean_weight = float(weights.mean())
+
+    def total(part: slice) -> float:
+        own = None if weights is None else weights[part]
+        if own is not None and not own.any():
+            return 0.0
+        batch = np.asarray(rows)[part], targets[part], own
+        return loss_pass(function, net, loss_fn, held, *batch, mean_weight, key)[1] * len(batch[1])
+
+    return held, math.fsum(by_blocks(parts, total)) / n
+
+
 @np.errstate(all="ignore")
 def value_and_grads_pass(
     function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None,
-    penalty: Penalty | None, key: Key | None,
+    mean_weight: SupportsFloat | None, penalty: Penalty | None, key: Key | None,
 ) -> tuple[float, Params]:
     """Return the loss and its gradients, for the verb called `function`.
 
     Example:
         >>> from nnfunc import dense, mse
         >>> params = {"W": np.eye(1), "b": np.zeros(1)}
-        >>> value_and_grads_pass("grads", dense(1, 1), mse, params, [[1.0]], [[0.0]], None, None, None)[0]
+        >>> value_and_grads_pass("grads", dense(1, 1), mse, params, [[1.0]], [[0.0]], None, None, None, None)[0]
         1.0
     """
-    held, value, dy, pullback = loss_pass(function, net, loss_fn, params, x, y, weight, key, training=True)
+    held, value, dy, pullback = loss_pass(function, net, loss_fn, params, x, y, weight, mean_weight, key, training=True)
     grads, _ = pullback(dy)
     if penalty is None:
         return value, in_order(grads, held)

@@ -7,11 +7,12 @@ derivative of the `loss` called with the same arguments.
 """
 
 from collections.abc import Callable
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnfunc.network.boundary import in_order, loss_pass, prepared, value_and_grads_pass
+from nnfunc.network.boundary import blocks, by_blocks, in_order, loss_value, prepared, value_and_grads_pass
 from nnfunc.network.guard import check_layer, penalty_of, run
 from nnfunc.values.arrays import as_inputs, as_real, check_finite, lasting, owned
 from nnfunc.values.checks import as_dtype, problem, require
@@ -53,7 +54,9 @@ def init(net: Layer, key: Key, dtype: DTypeLike = np.float32) -> Params:
 
 
 @np.errstate(all="ignore")
-def forward(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) -> Array:
+def forward(
+    net: Layer, params: Params, x: ArrayLike, key: Key | None = None, *, size: SupportsIndex | None = None
+) -> Array:
     """Return the network's outputs for a batch.
 
     Nothing is searched for NaN here: a row with one gives NaN, which argmax would
@@ -64,6 +67,9 @@ def forward(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) ->
         params: as `init` made them, or any mapping of the same names.
         x: one row per example, float32, float64 or booleans, or a list; computed in the dtype of `params`.
         key: none for inference; a key for a training pass.
+        size: how many rows go through the network at a time in inference, which bounds
+            the memory; results change by rounding only. None is 1,024 for a network of the
+            library's own layers, and all rows for any other, whose layers may mix them.
 
     Shapes:
         For a dense network x (n, n_in), result (n, n_out).
@@ -83,7 +89,11 @@ def forward(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) ->
         >>> print(f"{forward(net, params, [[2.0, 3.0]])[0, 0]:.4f}")
         0.7216
     """
-    net, held, inputs = prepared("forward", net, params, x, key)
+    rows, parts = blocks("forward", net, params, x, size, key)
+    if len(parts) > 1:
+        found = by_blocks(parts, lambda part: forward(net, params, np.asarray(rows)[part]))
+        return np.concatenate(found)
+    net, held, inputs = prepared("forward", net, params, rows, key)
     return owned(run("forward", net[1], held, inputs, key)[0])
 
 
@@ -136,7 +146,8 @@ def vjp(
 
 def loss(
     net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
-    penalty: Penalty | None = None, key: Key | None = None,
+    mean_weight: SupportsFloat | None = None, penalty: Penalty | None = None, key: Key | None = None,
+    size: SupportsIndex | None = None,
 ) -> float:
     """Return the mean loss over a batch, plus the penalty.
 
@@ -149,8 +160,11 @@ def loss(
         x: inputs, one row per example.
         y: targets, one per row.
         weight: (n,), at least 0 and not all 0. Weight 2 is the row twice, weight 0 the row gone.
+        mean_weight: the mean weight of all training rows, where these are a batch of them: the weighted
+            sum is then divided by ``n * mean_weight``, so that a weight counts in batches of any size.
         penalty: ``params -> (value, grads)``.
         key: a key for a training pass, none for inference.
+        size: how many rows at a time in inference, as for `forward`.
 
     Raises:
         FloatingPointError: the loss is not finite; the message names the first
@@ -166,18 +180,18 @@ def loss(
         0.75
     """
     with np.errstate(all="ignore"):
-        held, value, _, _ = loss_pass("loss", net, loss_fn, params, x, y, weight, key)
+        held, value = loss_value("loss", net, loss_fn, params, x, y, weight, mean_weight, key, size)
         return value if penalty is None else value + penalty_of("loss", penalty, held)[0]
 
 
 def grads(
     net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
-    penalty: Penalty | None = None, key: Key | None = None,
+    mean_weight: SupportsFloat | None = None, penalty: Penalty | None = None, key: Key | None = None,
 ) -> Params:
     """Return the gradient of `loss` with the same arguments, under the names of the params.
 
     Args and Raises:
-        As `loss`.
+        As `loss`, without `size`.
 
     Example:
         >>> from nnfunc import dense, mse
@@ -186,17 +200,17 @@ def grads(
         >>> g["W"], g["b"]  # errors 0 and 1; the mean of 2 e x, and of 2 e
         (array([[2.]]), array([1.]))
     """
-    return value_and_grads_pass("grads", net, loss_fn, params, x, y, weight, penalty, key)[1]
+    return value_and_grads_pass("grads", net, loss_fn, params, x, y, weight, mean_weight, penalty, key)[1]
 
 
 def value_and_grads(
     net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
-    penalty: Penalty | None = None, key: Key | None = None,
+    mean_weight: SupportsFloat | None = None, penalty: Penalty | None = None, key: Key | None = None,
 ) -> tuple[float, Params]:
     """Return `loss` and `grads` from one pass.
 
     Args and Raises:
-        As `loss`.
+        As `loss`, without `size`.
 
     Example:
         >>> from nnfunc import dense, mse
@@ -205,4 +219,4 @@ def value_and_grads(
         >>> value, g["b"]
         (0.5, array([1.]))
     """
-    return value_and_grads_pass("value_and_grads", net, loss_fn, params, x, y, weight, penalty, key)
+    return value_and_grads_pass("value_and_grads", net, loss_fn, params, x, y, weight, mean_weight, penalty, key)

@@ -22,27 +22,53 @@ from nnfunc.values.types import AnyArray, Array, Key, Params, Rows
 _BLOCK = 1 << 16
 
 
-def batches(key: Key, n: SupportsIndex, size: SupportsIndex) -> Iterator[Rows]:
+def batches(
+    key: Key, n: SupportsIndex, size: SupportsIndex, *, order: ArrayLike | None = None
+) -> Iterator[Rows]:
     """Yield the rows 0 to n - 1 in a random order, `size` at a time; the last batch may be smaller.
 
     Args:
         key: decides the order; ``fold_in(key, epoch)`` gives each epoch its own.
         n: number of rows, at least 1.
         size: rows per batch, at least 1.
+        order: row numbers, taken as they stand in place of the random order: ``np.arange(n)`` for
+            a time series. Some may be left out or come again.
 
     Raises:
-        TypeError, ValueError: `n` or `size` is not an integer of at least 1, or
-            `key` is not a key.
+        TypeError, ValueError: `n` or `size` is not an integer of at least 1, `key` is
+            not a key, or `order` has others than rows from 0 to n - 1.
 
     Example:
         >>> [len(rows) for rows in batches(0, 10, size=4)]
         [4, 4, 2]
         >>> sorted(int(row) for rows in batches(0, 10, size=4) for row in rows)
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+        >>> [rows.tolist() for rows in batches(0, 5, size=2, order=np.arange(5))]
+        [[0, 1], [2, 3], [4]]
     """
     count, step = as_size("batches", "n", n, bits=62), as_size("batches", "size", size, bits=62)
-    order: Rows = generator(key_path("batches", key)).permutation(count)
-    return (order[start : start + step] for start in range(0, count, step))
+    key_path("batches", key)
+    rows: Rows = generator(key).permutation(count) if order is None else as_rows("batches", "order", order, count)
+    return (rows[start : start + step] for start in range(0, len(rows), step))
+
+
+def as_rows(function: str, argument: str, value: ArrayLike, n: int) -> Rows:
+    """Return row numbers from 0 to n - 1, at least one, as an array of the caller's own.
+
+    Example:
+        >>> as_rows("batches", "order", [0, 5], 5)
+        Traceback (most recent call last):
+        ...
+        ValueError: batches: order must be rows from 0 to 4, got 5 at 1
+    """
+    given = as_array(function, argument, value)
+    whole = given.dtype.kind in "iu" and given.ndim == 1 and given.size > 0
+    require(whole, function, argument, "be one or more row numbers (integers, not booleans)", kind=TypeError, value=given)
+    outside = np.flatnonzero((given < 0) | (given >= n))
+    got = f"{given[outside[0]]} at {outside[0]}" if outside.size else ""
+    require(not got, function, argument, f"be rows from 0 to {n - 1}", got)
+    rows: Rows = given.astype(np.int64)
+    return rows
 
 
 def split_rows(

@@ -11,54 +11,70 @@ from typing import NoReturn, SupportsFloat, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, on_logits, prepared, row_numbers
+from nnfunc.network.boundary import loss_value, prepared, row_numbers, row_weights
 from nnfunc.network.calibration import calibrate
-from nnfunc.network.guard import run as run_network
 from nnfunc.network.kinds import statistics
 from nnfunc.network.verbs import forward, loss
-from nnfunc.training.state import Report
-from nnfunc.values.arrays import as_inputs, as_targets, check_finite, locked
+from nnfunc.training.state import Report, StepReport
+from nnfunc.values.arrays import all_finite, as_inputs, as_targets, check_finite, is_read_only_map, locked
 from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require, restated
 from nnfunc.values.params import mapped
 from nnfunc.values.types import (
-    AnyArray, Array, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule,
+    AnyArray, Array, DType, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule,
     State,
 )
 
 Data: TypeAlias = tuple[Array, AnyArray, Array | None]
 """Inputs, targets and, if there are any, row weights."""
 
+Validation: TypeAlias = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None]
+"""What is held out: inputs, targets and, if there are any, row weights."""
+
+Order: TypeAlias = Callable[[int, Key], ArrayLike]
+"""``(epoch, key) -> rows``: the numbers of an epoch's rows, in the order they are to be taken in."""
+
 Run = TypedDict(
     "Run",
     {
-        "net": Layer, "loss_fn": LossFn, "data": Data, "numbers": Rows, "validation": tuple[Array, AnyArray] | None,
-        "metrics": Mapping[str, Metric], "epochs": int, "size": int, "key": Key, "schedule": Schedule,
-        "optimizer": Optimizer, "penalty": Penalty | None, "transform": GradTransform | None, "stopping": Monitor,
-        "plateau": Monitor | None, "monitor": Callable[[Report], float],
+        "net": Layer, "loss_fn": LossFn, "data": Data, "numbers": Rows, "validation": Data | None,
+        "metrics": Mapping[str, Metric], "epochs": int, "size": int, "key": Key, "order": Order | None,
+        "schedule": Schedule, "optimizer": Optimizer, "penalty": Penalty | None, "transform": GradTransform | None,
+        "stopping": Monitor, "plateau": Monitor | None, "monitor": Callable[[Report], float],
+        "on_step": Callable[[StepReport], object] | None,
     },
 )
-"""All that a run is made of, checked. ``numbers`` says for each row of the data which one it is of those that were given:
-rows of weight 0 are left out."""
+"""All that a run is made of, checked. ``numbers`` are the rows of the data that count: those of weight 0 do not."""
 
 _TRIAL_ROWS = 1024
 
 
-def training_data(x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, net: Layer, params: Params) -> tuple[Data, Rows]:
-    """Return training data that fit each other and that nothing can change, and which rows they are of those given.
+def training_data(
+    x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, net: Layer, params: Params
+) -> tuple[Data, Rows]:
+    """Return training data that fit each other and that nothing can change, and which rows of them count.
+
+    The weights are divided by the mean of those that count.
 
     Example:
         >>> from nnfunc import dense
         >>> params = {"W": np.ones((1, 1)), "b": np.ones(1)}
-        >>> training_data([[1.0], [2.0]], [[1.0], [2.0]], [0, 3], dense(1, 1), params)
-        ((array([[2.]]), array([[2.]]), array([3.])), array([1]))
+        >>> training_data([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]], [0, 3, 1], dense(1, 1), params)[1]
+        array([1, 2])
     """
-    _, _, inputs = prepared("train", net, params, x, None)
-    rows, targets, weights = counted_rows("train", inputs, y, weight)
-    return (_undisturbed(rows, x), _undisturbed(targets, y), weights), row_numbers(weight, len(inputs))
+    mapped = is_read_only_map(x) and np.ndim(x) > 0
+    inputs = prepared("train", net, params, np.asarray(x)[:1] if mapped else x, None)[2]
+    rows = np.asarray(x) if mapped else _protected(inputs, x)
+    targets = _undisturbed("train", "y", y, inputs.dtype, len(rows))
+    weights = row_weights("train", weight, len(rows))
+    numbers = row_numbers(weight, len(rows))
+    if weights is not None:
+        weights /= weights.max()  # first, as the sum of large weights could overflow
+        weights /= weights[numbers].mean()
+    return (rows, targets, weights), numbers
 
 
-def validation_data(validation: tuple[ArrayLike, ArrayLike] | None, data: Data) -> tuple[Array, AnyArray] | None:
-    """Return validation data, which must be finite and look like the training data.
+def validation_data(validation: Validation | None, data: Data) -> Data | None:
+    """Return validation data, which must look like the training data; rows of weight 0 are left out.
 
     Example:
         >>> validation_data(([[1.0, 2.0]], [[1.0]]), (np.ones((1, 1)), np.ones((1, 1)), None))
@@ -68,22 +84,41 @@ def validation_data(validation: tuple[ArrayLike, ArrayLike] | None, data: Data) 
     """
     if validation is None:
         return None
-    is_pair = isinstance(validation, tuple) and len(validation) == 2
-    require(is_pair, "train", "validation", "be a pair (x, y)", kind=TypeError, value=validation)
-    x = as_inputs("train", "validation x", validation[0], data[0].dtype)
-    y = as_targets("train", "validation y", validation[1], data[0].dtype, len(x))
+    is_tuple = isinstance(validation, tuple) and len(validation) in (2, 3)
+    require(is_tuple, "train", "validation", "be a pair (x, y), or (x, y, weight)", kind=TypeError, value=validation)
+    dtype = data[0].dtype if data[0].dtype.kind == "f" else np.dtype(np.float64)
+    x = _undisturbed("train", "validation x", validation[0], dtype)
+    y = _undisturbed("train", "validation y", validation[1], dtype, len(x))
     for name, given, own in (("validation x", x, data[0]), ("validation y", y, data[1])):
         fits, constraint = given.shape[1:] == own.shape[1:], f"have rows of shape {own.shape[1:]}, as the training data"
         require(fits, "train", name, constraint, given.shape[1:])
-        check_finite("train", name, given)
-    return _undisturbed(x, validation[0]), _undisturbed(y, validation[1])
+    weights = row_weights("train", validation[2] if len(validation) == 3 else None, len(x), of="validation ")
+    if weights is None or weights.all():
+        return x, y, weights
+    kept = weights > 0
+    return x[kept], y[kept], weights[kept]
 
 
-def _undisturbed(array: AnyArray, given: ArrayLike) -> AnyArray:
-    """Return an array that was made of an argument as one that nothing done to the argument can change.
+def _undisturbed(function: str, argument: str, given: ArrayLike, dtype: DType, n: int | None = None) -> AnyArray:
+    """Return inputs, or targets for `n` rows, as an array that nothing done to the argument can change.
 
-    It is copied, unless it was converted, or is locked and owns its memory.
+    A map of a file that was opened for reading is taken as it is, and its rows are
+    converted as they come.
     """
+    if is_read_only_map(given):
+        array: AnyArray = np.asarray(given)
+        if n is not None:
+            as_targets(function, argument, array[:1], dtype)
+            fits = array.ndim > 0 and len(array) == n
+            require(fits, function, argument, f"have one target for each of the {n} rows of x", value=array)
+        return array
+    if n is None:
+        return _protected(as_inputs(function, argument, given, dtype), given)
+    return _protected(as_targets(function, argument, given, dtype, n), given)
+
+
+def _protected(array: AnyArray, given: ArrayLike) -> AnyArray:
+    """Return an array that was made of an argument, copied unless it was converted, or is locked and owns its memory."""
     if isinstance(given, np.ndarray):
         lasts = given.flags.owndata and not given.flags.writeable
         if lasts or not np.may_share_memory(array, given):
@@ -108,13 +143,14 @@ def try_pieces(run: Run, params: Params, held: Callable[[str], State | None]) ->
 
 def check_functions(
     loss_fn: LossFn, schedule: Schedule, penalty: Penalty | None, transform: GradTransform | None,
-    monitor: Callable[[Report], float] | None, metrics: Mapping[str, Metric] | None,
+    monitor: Callable[[Report], float] | None, order: Order | None, on_step: Callable[[StepReport], object] | None,
+    metrics: Mapping[str, Metric] | None,
 ) -> None:
     """Raise TypeError unless each function that `train` is given is one, of as many arguments as it will get.
 
     Example:
         >>> from nnfunc import cosine_decay_schedule, mse
-        >>> check_functions(mse, cosine_decay_schedule, None, None, None, None)
+        >>> check_functions(mse, cosine_decay_schedule, None, None, None, None, None, None)
         Traceback (most recent call last):
         ...
         TypeError: train: lr must be a function step -> float, or a number,
@@ -122,7 +158,9 @@ def check_functions(
     """
     _check_takes("loss_fn", loss_fn, 2, "(outputs, targets) -> (per_example, d_outputs)")
     _check_takes("lr", schedule, 1, "step -> float, or a number")
-    for name, function in (("penalty", penalty), ("transform", transform), ("monitor", monitor)):
+    if order is not None:
+        _check_takes("order", order, 2, "(epoch, key) -> rows")
+    for name, function in (("penalty", penalty), ("transform", transform), ("monitor", monitor), ("on_step", on_step)):
         if function is not None:
             _check_takes(name, function, 1, "of one argument")
     is_mapping = metrics is None or hasattr(metrics, "items")
@@ -190,22 +228,20 @@ def _try_scores(run: Run, params: Params) -> None:
     """Raise before the first epoch what `scores` would raise after it, an hour later perhaps."""
     if run["validation"] is None:
         return
-    x, y = run["validation"]
-    net, loss_fn = on_logits(run["net"], run["loss_fn"])
+    x, y, weight = run["validation"]
     try:
-        trial = calibrate(net, params, run["data"][0][:_TRIAL_ROWS]) if statistics(net) else params
+        trial = calibrate(run["net"], params, run["data"][0][:_TRIAL_ROWS]) if statistics(run["net"]) else params
     except FloatingPointError:
         return  # the first step will say it, with its batch
-    with np.errstate(all="ignore"):
-        net, held, inputs = prepared("train", net, trial, x, None)
-        outputs, _ = run_network("train", net[1], held, inputs, None)
-        try:
-            loss_fn(locked(outputs), locked(y))
-        except FloatingPointError:
-            pass
-        except (TypeError, ValueError) as error:
-            raise restated(error, problem("train", "validation y", "suit the loss", str(error))) from error
-    _measured(run, trial)
+    try:
+        with np.errstate(all="ignore"):
+            loss_value("train", run["net"], run["loss_fn"], trial, x, y, weight, None, None, None)
+    except FloatingPointError:
+        for name, array in (("validation x", x), ("validation y", y)):
+            check_finite("train", name, array)
+    except (TypeError, ValueError) as error:
+        raise restated(error, problem("train", "validation y", "suit the loss", str(error))) from error
+    _measured(run, trial, trying=True)
 
 
 def scores(run: Run, params: Params) -> tuple[float | None, dict[str, float]]:
@@ -215,25 +251,28 @@ def scores(run: Run, params: Params) -> tuple[float | None, dict[str, float]]:
     """
     if run["validation"] is None:
         return None, {}
+    x, y, weight = run["validation"]
     try:
-        value = loss(run["net"], run["loss_fn"], params, *run["validation"])
+        value = loss(run["net"], run["loss_fn"], params, x, y, weight=weight)
     except FloatingPointError:
         value = math.nan
     return value, _measured(run, params)
 
 
-def _measured(run: Run, params: Params) -> dict[str, float]:
+def _measured(run: Run, params: Params, *, trying: bool = False) -> dict[str, float]:
     """Return the metrics on the validation data by name."""
     if run["validation"] is None or not run["metrics"]:
         return {}
-    x, y = run["validation"]
+    x, y, _ = run["validation"]
     outputs = locked(forward(run["net"], params, x))
     found: dict[str, float] = {}
     for name, metric in run["metrics"].items():
         try:
             with np.errstate(all="ignore"):
                 found[name] = as_given(f"metrics[{name!r}]", metric(outputs, locked(y)))
-        except FloatingPointError:
+        except FloatingPointError as error:
+            if trying and all_finite(outputs):
+                raise restated(error, problem("train", f"metrics[{name!r}]", "suit the validation data", str(error))) from error
             found[name] = math.nan
     return found
 

@@ -19,14 +19,14 @@ from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import statistics
 from nnfunc.pieces.clipping import global_norm
-from nnfunc.pieces.data import batches
+from nnfunc.pieces.data import as_rows, batches
 from nnfunc.pieces.monitors import early_stopping
 from nnfunc.pieces.optimizers import sgd
 from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
-    Data, Run, as_given, check_functions, scores, training_data, transformed, try_pieces, validation_data,
+    Data, Order, Run, Validation, as_given, check_functions, scores, training_data, transformed, try_pieces, validation_data,
 )
-from nnfunc.training.state import Report, key_words, packed, resumed, section
+from nnfunc.training.state import Report, StepReport, key_words, packed, resumed, section
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
 from nnfunc.values.checks import as_number, as_size, problem, require, restated, shortened
 from nnfunc.values.keys import fold_in
@@ -47,12 +47,13 @@ def train(
     net: Layer, loss_fn: LossFn, params: Params | State, x: ArrayLike, y: ArrayLike, *, epochs: SupportsIndex,
     lr: SupportsFloat | Schedule, optimizer: Optimizer | None = None, size: SupportsIndex = 32, key: Key = 0,
     weight: ArrayLike | None = None, penalty: Penalty | None = None, transform: GradTransform | None = None,
-    validation: tuple[ArrayLike, ArrayLike] | None = None, metrics: Mapping[str, Metric] | None = None,
-    stopping: Monitor | None = None, plateau: Monitor | None = None, monitor: Callable[[Report], float] | None = None,
+    validation: Validation | None = None, metrics: Mapping[str, Metric] | None = None, stopping: Monitor | None = None,
+    plateau: Monitor | None = None, monitor: Callable[[Report], float] | None = None, order: Order | None = None,
+    on_step: Callable[[StepReport], object] | None = None,
 ) -> Iterator[tuple[State, Report]]:
     """Train, and yield ``(state, report)`` after each epoch.
 
-    Each epoch takes the rows in a fresh random order, `size` at a time. Batch
+    Each epoch takes the rows in a fresh random order, or in that of `order`, `size` at a time. Batch
     norms are calibrated on all training rows at its end (and a last batch of
     one row, which they cannot normalise, joins the one before).
 
@@ -61,22 +62,33 @@ def train(
         params: params to start from; or a state that was yielded, to go on from
             it as if nothing had come between.
         x, y: training inputs and targets, as for `grads`. They are copied, so that what is done to
-            them between two epochs changes nothing, unless they can never change: locked, and no view.
-        epochs: how many in all, those of a given state included.
+            them between two epochs changes nothing, unless they can never change: locked, and no view;
+            or a map of a file that is open for reading, of which only a batch at a time is in memory.
+        epochs: how many in all, those of a given state included; one more than are done is
+            ``progress(state)["epoch"] + 1``.
         lr: learning rate, a float or a schedule of the step (0 the first update).
         optimizer: `sgd()` if none.
         size: rows per batch.
         key: decides the order of rows and all noise; that of a given state must be the same.
-        weight: (n,) row weights.
+        weight: (n,) row weights. The weighted sum of a batch is divided by its rows times the mean
+            weight of all rows that are trained on, so that a weight counts in batches of any size.
         penalty: ``params -> (value, grads)``.
         transform: ``grads -> grads``, before the optimiser: ``partial(clip_by_global_norm, limit=1.0)``.
-        validation: ``(x, y)`` that the loss and metrics are computed on after each epoch;
-            what is not finite there is NaN in the report, and no improvement.
+        validation: ``(x, y)`` that the loss and metrics are computed on after each epoch, or
+            ``(x, y, weight)`` for the weighted loss; metrics are given the rows of weight above 0.
+            What is not finite there is NaN in the report, and no improvement.
         metrics: functions ``(outputs, targets) -> float`` by name, on the validation data.
         stopping: `early_stopping`, or another monitor whose states have ``stop`` and ``improved``.
         plateau: `reduce_on_plateau`, or another monitor whose states have a ``scale`` for the learning rate.
         monitor: ``report -> float``, the lower the better, what `stopping` and `plateau`
             watch: the validation loss if there is one, else the loss.
+        order: ``(epoch, key) -> rows``, the numbers of the rows of an epoch, the first of which is 0, in
+            the order they are taken in: ``lambda epoch, key: np.arange(n)`` for rows as they stand. It may
+            leave rows out and repeat them, and draws from its key alone, if at all.
+        on_step: called with a report after each step: a dict of ``epoch``, the number of the one that
+            goes on, ``step``, how many are done, ``steps``, how many the run will take in all,
+            ``loss`` of the batch and ``lr``. It is for a progress bar: ``bar.total = report["steps"]``,
+            ``bar.update()``.
 
     Yields:
         The state, for `best_params`, `current_params` and for going on from; and
@@ -89,7 +101,9 @@ def train(
         FloatingPointError: a loss, a gradient that is clipped, a param or a batch norm's
             statistics are not finite; with `diagnose`'s report of the step, and the
             row of `x` or `y` it begins in. The last state stays good.
-        TypeError, ValueError: an argument does not fit; most before the first epoch.
+        TypeError, ValueError: an argument does not fit; most before the first epoch. So does a
+            state that `stopping` has ended, unless this call's `stopping` would not have; and
+            fewer epochs than are done.
 
     Example:
         >>> from nnfunc import best_params, dense, init, mse
@@ -110,14 +124,14 @@ def train(
         forgotten = plateau is None and section(state, "plateau")
         require(not forgotten, "train", "plateau", "be given again, as the state was made with one", plateau)
     schedule = lr if callable(lr) else constant_schedule(as_number("train", "lr", lr, least=0))
-    check_functions(loss_fn, schedule, penalty, transform, monitor, metrics)
+    check_functions(loss_fn, schedule, penalty, transform, monitor, order, on_step, metrics)
     useless = metrics and validation is None
     require(not useless, "train", "metrics", "come with validation data to compute them on", list(metrics or ()))
     run: Run = {
         "net": net, "loss_fn": loss_fn, "data": data, "numbers": numbers,
         "validation": validation_data(validation, data), "metrics": dict(metrics or {}),
         "epochs": as_size("train", "epochs", epochs), "size": as_size("train", "size", size), "key": key,
-        "schedule": schedule, "optimizer": sgd() if optimizer is None else optimizer, "penalty": penalty,
+        "order": order, "on_step": on_step, "schedule": schedule, "optimizer": sgd() if optimizer is None else optimizer, "penalty": penalty,
         "transform": transform, "stopping": early_stopping(_NEVER) if stopping is None else stopping,
         "plateau": plateau, "monitor": monitor or _default_monitor,
     }
@@ -125,7 +139,10 @@ def train(
     same = state is None or np.array_equal(state["train/key"], words)
     require(same, "train", "key", "be that of the state, which decides the run", key)
     try_pieces(run, held, lambda name: None if state is None else section(state, name))
-    return _epochs(run, _start(run, held) if state is None else state)
+    start = _start(run, held) if state is None else _resumed(run, state)
+    if run["order"] is not None:
+        _row_batches(run, int(start["train/epoch"]))
+    return _epochs(run, start)
 
 
 def _default_monitor(report: Report) -> float:
@@ -142,6 +159,21 @@ def _start(run: Run, params: Params) -> State:
     return packed({**sections, "train": counts})
 
 
+def _resumed(run: Run, state: State) -> State:
+    """Return a state to go on from; one that was stopped goes on if what stops this run would not have stopped it."""
+    done = int(state["train/epoch"])
+    require(run["epochs"] >= done, "train", "epochs", f"be at least the {done} that are done", run["epochs"])
+    if not section(state, "stopping")["stop"] or run["epochs"] == done:
+        return state
+    if "train/monitored" in state:
+        verdict = run["stopping"][1](section(state, "train/before"), float(state["train/monitored"]))
+    else:
+        verdict = section(state, "stopping")
+    constraint = "be one that goes on (give stopping more patience, or none; or start from current_params(state))"
+    require(not verdict["stop"], "train", "state", constraint, f"one that stopping has ended after epoch {done}")
+    return mapped(lasting, {**state, **{f"stopping/{name}": array for name, array in verdict.items()}})
+
+
 def _epochs(run: Run, state: State) -> Iterator[tuple[State, Report]]:
     """Yield state and report of one epoch after another."""
     while int(state["train/epoch"]) < run["epochs"] and not section(state, "stopping")["stop"]:
@@ -154,9 +186,9 @@ def _epoch(run: Run, state: State) -> tuple[State, Report]:
     plateau = section(state, "plateau")
     sections: dict[str, State] = {"best": section(state, "best")}
     started = time.perf_counter()
-    params, sections["optimizer"], report, last = _steps(run, state, float(plateau.get("scale", 1.0)))
+    params, sections["optimizer"], report, last, rows = _steps(run, state, float(plateau.get("scale", 1.0)))
     report["seconds"] = time.perf_counter() - started
-    report["rows_per_second"] = len(run["data"][0]) / report["seconds"]
+    report["rows_per_second"] = rows / report["seconds"]
     if statistics(run["net"]):
         params = _calibrated(run, params, report, last)
     report["validation_loss"], report["metrics"] = scores(run, params)
@@ -168,34 +200,41 @@ def _epoch(run: Run, state: State) -> tuple[State, Report]:
     if sections["stopping"]["improved"]:
         sections["best"] = params
     counts = {"epoch": np.asarray(report["epoch"]), "step": np.asarray(report["step"]), "key": state["train/key"]}
-    return packed({**sections, "train": counts}), report
+    sections["train/before"] = section(state, "stopping")
+    return packed({**sections, "train": {**counts, "monitored": np.asarray(watched)}}), report
 
 
 def _calibrated(run: Run, params: Params, report: Report, last: Step) -> Params:
     """Return the params with the statistics of all training rows."""
     try:
-        return calibrate(run["net"], params, run["data"][0])
+        x, numbers = run["data"][0], run["numbers"]
+        return calibrate(run["net"], params, x if len(numbers) == len(x) else x[numbers])
     except FloatingPointError as error:
         message = problem("train", "calibration on all rows", "give finite statistics", str(error))
         told = _failure(run, message, report["epoch"] - 1, report["step"] - 1, (params, *last[1:]), None, _OVERFLOW)
         raise FloatingPointError(told) from error
 
 
-def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report, Step]:
-    """Take one step per batch; a failing one is replayed and explained."""
+def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report, Step, int]:
+    """Take one step per batch, and count the rows; a failing step is replayed and explained."""
     (x, y, weight), transform, (_, optimizer_step) = run["data"], run["transform"], run["optimizer"]
     epoch, step = int(state["train/epoch"]), int(state["train/step"])
     params: Params = section(state, "params")
     optimizer_state: State = section(state, "optimizer")
-    total = mass = 0.0
+    total, count = 0.0, 0
     before: Step | None = None
-    for rows in _row_batches(run, epoch):
+    mean_weight = None if weight is None else 1.0
+    found = _row_batches(run, epoch)
+    steps = step + len(found) * (run["epochs"] - epoch)
+    for rows in found:
         batch: Data = x[rows], y[rows], None if weight is None else weight[rows]
         noise = fold_in(fold_in(run["key"], 1), step)
         now: Step = params, batch, noise, rows
         lr = as_number("train", f"lr at step {step}", run["schedule"](step), least=0) * scale
         try:
-            value, g = value_and_grads_pass("train", run["net"], run["loss_fn"], params, *batch, run["penalty"], noise)
+            value, g = value_and_grads_pass(
+                "train", run["net"], run["loss_fn"], params, *batch, mean_weight, run["penalty"], noise
+            )
             sent = g if transform is None else transformed(transform, g)
             stepped = optimizer_step(params, sent, optimizer_state, lr)
         except FloatingPointError as error:
@@ -206,21 +245,29 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
                 raise
             raise restated(error, f"{error} ({row})") from error
         before, (params, optimizer_state) = now, stepped
-        share = float(len(rows) if weight is None else weight[rows].sum())
-        total, mass, step = total + value * share, mass + share, step + 1
+        total, count, step = total + value * len(rows), count + len(rows), step + 1
+        if run["on_step"] is not None:
+            run["on_step"]({"epoch": epoch + 1, "step": step, "steps": steps, "loss": value, "lr": float(lr)})
     if not all_finite(*params.values()):
         message = "train: params must be finite, got a step that made them not so"
         raise FloatingPointError(_failure(run, message, epoch, step - 1, now, None))
     report: Report = {
-        "epoch": epoch + 1, "step": step, "loss": total / mass, "validation_loss": None, "metrics": {}, "lr": float(lr),
+        "epoch": epoch + 1, "step": step, "loss": total / count, "validation_loss": None, "metrics": {}, "lr": float(lr),
         "grad_norm": global_norm(g) if all_finite(*g.values()) else math.nan, "seconds": 0.0, "rows_per_second": 0.0,
     }
-    return params, optimizer_state, report, now
+    return params, optimizer_state, report, now, count
 
 
 def _row_batches(run: Run, epoch: int) -> list[Rows]:
-    """Return the rows of each batch of an epoch; a batch norm gets no batch of one row."""
-    found = list(batches(fold_in(fold_in(run["key"], 0), epoch), len(run["data"][0]), run["size"]))
+    """Return the rows of each batch of an epoch, those that count; a batch norm gets no batch of one row."""
+    key, numbers, (x, _, weight) = fold_in(fold_in(run["key"], 0), epoch), run["numbers"], run["data"]
+    if run["order"] is None:
+        found = [numbers[rows] for rows in batches(key, len(numbers), run["size"])]
+    else:
+        rows = as_rows("train", f"order for epoch {epoch}", run["order"](epoch, key), len(x))
+        rows = rows if weight is None else rows[weight[rows] > 0]
+        require(len(rows) > 0, "train", f"order for epoch {epoch}", "give rows of weight above 0", "none")
+        found = [rows[start : start + run["size"]] for start in range(0, len(rows), run["size"])]
     if len(found) > 1 and len(found[-1]) == 1 and statistics(run["net"]):
         found[-2:] = [np.concatenate(found[-2:])]
     return found
@@ -269,7 +316,7 @@ def _refused_row(run: Run, failing: Step) -> str:
                 refused.append(row)
     if not refused or len(refused) == len(rows) > 1:
         return ""
-    return f"row {refused[0]} of this batch is row {run['numbers'][rows[refused[0]]]} of y"
+    return f"row {refused[0]} of this batch is row {rows[refused[0]]} of y"
 
 
 def _replayed(run: Run, step: Step) -> Diagnosis:
@@ -288,7 +335,7 @@ def _data_row(run: Run, found: Diagnosis, step: Step) -> str:
         return ""
     row = first["index"][0]
     what = "y" if first["tensor"] == "target" else "x"
-    return f"; row {row} of this batch is row {run['numbers'][rows[row]]} of {what}"
+    return f"; row {row} of this batch is row {rows[row]} of {what}"
 
 
 def _made_by_transform(run: Run, step: Step) -> str:
@@ -298,7 +345,8 @@ def _made_by_transform(run: Run, step: Step) -> str:
     if transform is None:
         return ""
     try:
-        _, g = value_and_grads_pass("train", run["net"], run["loss_fn"], params, *batch, run["penalty"], key)
+        mean_weight = None if batch[2] is None else 1.0
+        _, g = value_and_grads_pass("train", run["net"], run["loss_fn"], params, *batch, mean_weight, run["penalty"], key)
     except FloatingPointError:
         return ""  # the mean of finite losses overflows; the transform was never reached
     try:

@@ -10,7 +10,7 @@ import math
 import pickle
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from nnfunc.network.boundary import counted_rows, prepared, row_numbers, value_and_grads_pass
 from nnfunc.network.guard import check_layer, penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
-from nnfunc.values.checks import as_size, problem, require, restated
+from nnfunc.values.checks import above_zero, as_size, problem, require, restated
 from nnfunc.values.keys import split
 from nnfunc.values.params import sealed
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
@@ -32,8 +32,8 @@ Part: TypeAlias = tuple[float, Params]
 
 def sharded_value_and_grads(
     net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, shards: SupportsIndex,
-    executor: "Executor | None" = None, weight: ArrayLike | None = None, penalty: Penalty | None = None,
-    key: Key | None = None,
+    executor: "Executor | None" = None, weight: ArrayLike | None = None, mean_weight: SupportsFloat | None = None,
+    penalty: Penalty | None = None, key: Key | None = None,
 ) -> tuple[float, Params]:
     """Return `value_and_grads` of a batch, computed shard by shard.
 
@@ -44,7 +44,7 @@ def sharded_value_and_grads(
     number of shards under any executor.
 
     Args:
-        net, loss_fn, params, x, y, weight, penalty: as for `grads`. With an
+        net, loss_fn, params, x, y, weight, mean_weight, penalty: as for `grads`. With an
             executor of processes, what they are made of must pickle: functions
             of modules, and partials of them.
         shards: how many parts, from 1 to the number of rows.
@@ -79,20 +79,21 @@ def sharded_value_and_grads(
     if key is None:
         check_needs_no_key(_NAME, net)
     _, held, inputs = prepared(_NAME, net, params, x, key)
-    rows, targets, weights = counted_rows(_NAME, inputs, y, weight)
+    rows, targets, weights = counted_rows(_NAME, inputs, y, weight, mean_weight)
+    mean = None if mean_weight is None else above_zero(_NAME, "mean_weight", mean_weight)
     count, n = as_size(_NAME, "shards", shards), len(rows)
     require(count <= n, _NAME, "shards", f"be at most {n}, the number of rows that count", count)
     ends = [n * i // count for i in range(count + 1)]
     plan = [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
-    # Over the largest, so that no sum of weights overflows.
-    shares = np.ones(n) if weights is None else weights / np.max(weights)
+    shares = np.ones(n) if weights is None or mean is not None else weights / np.max(weights)  # no sum overflows
     masses = [float(np.add.reduce(shares[part])) for part in plan]
+    whole = math.fsum(masses) if mean is None else float(len(inputs))
     keys = [None] * count if key is None else split(key, count)
-    job = partial(_shard, net, loss_fn, held)
+    job = partial(_shard, net, loss_fn, held, mean)
     parts = (
         [rows[part] for part in plan],
         [targets[part] for part in plan],
-        [None if weights is None else shares[part] for part in plan],
+        [None if weights is None else (shares if mean is None else weights)[part] for part in plan],
         keys,
         row_numbers(weight, n)[ends[:-1]].tolist(),
     )
@@ -103,31 +104,30 @@ def sharded_value_and_grads(
             raise
         constraint = "be made of functions of modules, so that they can be sent to other processes"
         raise TypeError(problem(_NAME, "net, loss_fn and params", constraint, str(error))) from error
-    return _added(done, masses, held, penalty)
+    return _added(done, [mass / whole for mass in masses], held, penalty)
 
 
 def _shard(
-    net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, weight: AnyArray | None, key: Key | None,
-    first: int,
+    net: Layer, loss_fn: LossFn, params: Params, mean_weight: float | None, x: Array, y: AnyArray,
+    weight: AnyArray | None, key: Key | None, first: int,
 ) -> Part:
     """Return the weighted mean loss and gradients of one shard, in whatever process this is.
 
     `first` is the number of its first row in the data that were given, for messages.
     """
     try:
-        return value_and_grads_pass(_NAME, net, loss_fn, params, x, y, weight, None, key)
+        return value_and_grads_pass(_NAME, net, loss_fn, params, x, y, weight, mean_weight, None, key)
     except (ValueError, FloatingPointError) as error:
         raise restated(error, f"{error} (in the shard that begins at row {first})") from error
 
 
-def _added(parts: Iterable[Part], masses: list[float], params: Params, penalty: Penalty | None) -> tuple[float, Params]:
-    """Add up what the shards gave, weighted, and the penalty."""
-    whole = math.fsum(masses)
+def _added(parts: Iterable[Part], shares: list[float], params: Params, penalty: Penalty | None) -> tuple[float, Params]:
+    """Add up what the shards gave, by their shares of the whole, and the penalty."""
     value, sums = 0.0, dict[str, Array]()
-    for (part, grads), mass in zip(parts, masses, strict=True):
-        value += part * (mass / whole)
+    for (part, grads), of_whole in zip(parts, shares, strict=True):
+        value += part * of_whole
         for name, gradient in grads.items():
-            share = gradient.astype(np.float64) * (mass / whole)
+            share = gradient.astype(np.float64) * of_whole
             sums[name] = sums[name] + share if name in sums else share
     if penalty is not None:
         penalty_value, penalty_grads = penalty_of(_NAME, penalty, params)

@@ -2,7 +2,8 @@
 
 ``params/...`` and ``best/...`` hold params, ``optimizer/...``, ``stopping/...``
 and ``plateau/...`` the states of those, ``train/epoch`` and ``train/step`` how
-many of each are done, ``train/key`` the key of the run.
+many of each are done, ``train/key`` the key of the run, ``train/monitored``
+what was watched last and ``train/before/...`` what stopping knew before that.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ Report = TypedDict(
         "lr": float, "grad_norm": float, "seconds": float, "rows_per_second": float,
     },
 )
+
+StepReport = TypedDict("StepReport", {"epoch": int, "step": int, "steps": int, "loss": float, "lr": float})
+Progress = TypedDict("Progress", {"epoch": int, "step": int, "stopped": bool})
 
 _WORD_BITS = 32
 _ROOT_WORDS = 4
@@ -72,6 +76,24 @@ def best_params(state: State) -> Params:
     """
     _check_run_state("best_params", state)
     return _frozen(section(state, "best") or section(state, "params"))
+
+
+def progress(state: State) -> Progress:
+    """Return how far a run is: how many epochs and steps are done, and whether `stopping` has ended it.
+
+    Raises:
+        TypeError, ValueError: `state` is no training state.
+
+    Example:
+        >>> from nnfunc import dense, mse, train
+        >>> params = {"W": np.ones((1, 1)), "b": np.zeros(1)}
+        >>> state, _ = next(train(dense(1, 1), mse, params, [[1.0], [2.0]], [[2.0], [3.0]], epochs=1, lr=0.1, size=1))
+        >>> progress(state)
+        {'epoch': 1, 'step': 2, 'stopped': False}
+    """
+    _check_run_state("progress", state)
+    epoch, step = (int(state[name]) for name in _COUNTS)
+    return {"epoch": epoch, "step": step, "stopped": bool(section(state, "stopping").get("stop", False))}
 
 
 def progress_line(report: Report) -> str:

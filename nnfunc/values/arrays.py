@@ -1,6 +1,7 @@
 """Arrays: taken from what users give, protected from change, searched for what is not finite, and small ones kept ready."""
 
 import math
+import mmap
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -260,6 +261,19 @@ def lasting(array: AnyArray) -> AnyArray:
     copy = array.copy()
     copy.setflags(write=False)
     return copy
+
+
+def is_read_only_map(value: object) -> bool:
+    """Say whether an array is a file's, mapped into memory and opened for reading, which nothing here can change.
+
+    Example:
+        >>> is_read_only_map(locked(np.zeros(2)))
+        False
+    """
+    base: object = value if isinstance(value, np.ndarray) and not value.flags.writeable else None
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, mmap.mmap) and memoryview(base).readonly
 
 
 def all_finite(*arrays: AnyArray) -> bool:

@@ -165,7 +165,7 @@ PIECES: dict[str, list[Callable[[], object]]] = {
 TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train calibrate freeze fold_in split generator map_params watched
     batches split_rows fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
-    summary activation_stats update_ratio table current_params best_params progress_line
+    summary activation_stats update_ratio table current_params best_params progress progress_line
     save load check_params diff_params sharded_value_and_grads""".split()
 )
 

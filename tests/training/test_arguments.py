@@ -110,7 +110,7 @@ BAD: Cases = {
     "validation not a pair": (
         lambda: run(validation=X),
         TypeError,
-        r"train: validation must be a pair \(x, y\), got .*",
+        r"train: validation must be a pair \(x, y\), or \(x, y, weight\), got .*",
     ),
     "too few targets": (
         lambda: run(y=Y[:3]),

@@ -31,6 +31,7 @@ from nnfunc import (
     init,
     linear_schedule,
     momentum,
+    progress,
     progress_line,
     reduce_on_plateau,
     rmsprop,
@@ -249,3 +250,63 @@ BAD: Cases = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_meets_one_clear_sentence(name: str) -> None:
     assert_sentence(*BAD[name])
+
+
+# What goes on and what does not
+
+
+def stopped(**changed: Any) -> State:
+    return last(run(**{"epochs": 9, "stopping": early_stopping(1, min_delta=9.0), **changed}))[0]
+
+
+def test_a_stopped_run_goes_on_when_nothing_stops_it_or_later() -> None:
+    state = stopped()
+    assert progress(state) == {"epoch": 2, "step": 2, "stopped": True}
+    assert [report["epoch"] for _, report in run(params=state, epochs=5)] == [3, 4, 5]
+    assert [report["epoch"] for _, report in run(params=state, epochs=9, stopping=early_stopping(2, min_delta=9.0))] == [3]
+    assert [report["epoch"] for _, report in run(params=state, epochs=9, stopping=early_stopping(3, min_delta=9.0))] == [3, 4]
+    # The same bytes as a run with that patience from the start.
+    patient = {"epochs": 9, "stopping": early_stopping(3, min_delta=9.0)}
+    assert same_bits(dict(last(run(params=state, **patient))[0]), dict(last(run(**patient))[0]))
+
+
+def test_a_run_that_is_done_has_nothing_more_to_give() -> None:
+    assert list(run(params=stopped(), epochs=2, stopping=early_stopping(1, min_delta=9.0))) == []
+    state, _ = last(run(epochs=3))
+    assert list(run(params=state, epochs=3)) == []
+    assert [report["epoch"] for _, report in run(params=state, epochs=progress(state)["epoch"] + 1)] == [4]
+
+
+def test_a_stopped_state_of_a_file_without_what_was_monitored_is_refused_too() -> None:
+    state = {name: a for name, a in stopped().items() if not name.startswith(("train/before", "train/monitored"))}
+    assert_sentence(lambda: run(params=state, epochs=9), ValueError, r"train: state must be one that goes on .*")
+
+
+STOPPED: Cases = {
+    "the same stopping": (
+        lambda: run(params=stopped(), epochs=9, stopping=early_stopping(1, min_delta=9.0)),
+        ValueError,
+        r"train: state must be one that goes on \(give stopping more patience, or none; or start from current_params\(state\)\),"
+        r" got one that stopping has ended after epoch 2",
+    ),
+    "fewer epochs than are done": (
+        lambda: run(params=last(run(epochs=5))[0], epochs=2),
+        ValueError,
+        r"train: epochs must be at least the 5 that are done, got 2",
+    ),
+    "no state": (
+        lambda: progress({"W": np.ones(1)}),
+        ValueError,
+        r"progress: state must be one that train yields, got a mapping of \['W'\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STOPPED)
+def test_a_run_that_does_not_go_on_says_so(case: str) -> None:
+    assert_sentence(*STOPPED[case])
+
+
+def test_its_advice_works() -> None:
+    fresh = current_params(stopped())
+    assert [report["epoch"] for _, report in run(params=fresh, epochs=2)] == [1, 2]
