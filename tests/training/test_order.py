@@ -112,7 +112,7 @@ def mapped(path: Path, array: AnyArray, mode: Literal["r", "r+", "c"] = "r") -> 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_map_gives_the_same_bytes_as_its_array(tmp_path: Path, dtype: type) -> None:
-    x = X.astype(dtype)
+    x: Array = X.astype(dtype)
     weight = np.arange(50.0) % 5
     for net in (NET, BN):
         a, b = (
