@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, mean_of, misfit, on_logits, prepared
 from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of, run
-from nnfunc.network.kinds import facts, made_by, walk
+from nnfunc.network.kinds import facts, made_by, trained, walk
 from nnfunc.network.loop import residual_forward
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import is_custom
@@ -105,7 +105,7 @@ def diagnose(
                 raise ValueError(unfit) from None
             raise  # nothing bad led to it: the arguments do not fit
     if penalty is not None:
-        _replay_penalty(penalty, held, stages)
+        _replay_penalty(penalty, trained(net, held), stages)
     first = _first_bad(stages)
     warning = unfit or _scale_of_columns(inputs)
     if first is None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.guard import check_is_pair, guarded_forward, losses_of, penalty_of, run
-from nnfunc.network.kinds import check_needs_no_key, children, facts, guarded, walk, with_forwards
+from nnfunc.network.kinds import check_needs_no_key, children, facts, guarded, trained, walk, with_forwards
 from nnfunc.network.loop import chain_forward, watched_forward
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import Rule
@@ -268,7 +268,7 @@ def value_and_grads_pass(
     grads, _ = pullback(dy)
     if penalty is None:
         return value, in_order(grads, held)
-    penalty_value, added = penalty_of(function, penalty, held)
+    penalty_value, added = penalty_of(function, penalty, trained(net, held))
     both = dict(grads)
     for name, g in added.items():
         if name in both:

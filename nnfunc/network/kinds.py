@@ -14,10 +14,10 @@ from nnfunc.network.loop import chain_forward, chain_init, residual_forward, wat
 from nnfunc.pieces.activations import Rule, rule_name
 from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
-from nnfunc.pieces.norms import STATISTICS, batch_norm_forward, fields, layer_norm_forward
+from nnfunc.pieces.norms import STATISTICS, batch_norm_forward, fields, layer_norm_forward, statistics_among
 from nnfunc.values.checks import base_function, looked_up, problem
 from nnfunc.values.params import joined
-from nnfunc.values.types import ForwardFn, Layer, OwnForward
+from nnfunc.values.types import ForwardFn, Layer, OwnForward, Params
 
 Facts = TypedDict(
     "Facts",
@@ -207,6 +207,20 @@ def statistics(net: Layer) -> list[str]:
     """
     found = ((path, facts(layer)) for path, layer in walk(net))
     return [joined(path, name) for path, own in found if own is not None for name in own["statistics"]]
+
+
+def trained(net: Layer, params: Params) -> Params:
+    """Return params without the network's statistics, which no penalty and no optimiser is to see.
+
+    Example:
+        >>> from nnfunc import batch_norm
+        >>> list(trained(batch_norm(1), dict.fromkeys(("gamma", "beta", "mean", "var"))))
+        ['gamma', 'beta']
+    """
+    if not statistics_among(tuple(params)):
+        return params
+    none = statistics(net)
+    return {name: array for name, array in params.items() if name not in none}
 
 
 def check_needs_no_key(function: str, net: Layer) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc.network.boundary import blocks, by_blocks, in_order, loss_value, prepared, value_and_grads_pass
 from nnfunc.network.guard import check_layer, penalty_of, run
+from nnfunc.network.kinds import trained
 from nnfunc.values.arrays import as_inputs, as_real, check_finite, lasting, owned
 from nnfunc.values.checks import as_dtype, problem, require
 from nnfunc.values.keys import key_path
@@ -181,7 +182,7 @@ def loss(
     """
     with np.errstate(all="ignore"):
         held, value = loss_value("loss", net, loss_fn, params, x, y, weight, mean_weight, key, size)
-        return value if penalty is None else value + penalty_of("loss", penalty, held)[0]
+        return value if penalty is None else value + penalty_of("loss", penalty, trained(net, held))[0]
 
 
 def grads(

@@ -6,7 +6,7 @@ never E[x^2] - E[x]^2, which loses all its digits when the mean is large.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -59,7 +59,9 @@ def batch_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
 
     With a key, mean and variance are those of the batch. Without one they are
     ``mean`` and ``var`` in the params, where ``calibrate(net, params, x)`` puts
-    them; there is no running average. With row weights the batch counts all
+    them; there is no running average. A step changes what they are statistics
+    of, so `sgd_step` and the optimisers return params without them, and
+    `calibrate` follows training. With row weights the batch counts all
     rows of weight above 0 alike.
 
     Args:
@@ -99,6 +101,47 @@ def fields(n: int, statistics: tuple[str, ...] = ()) -> dict[str, tuple[int, ...
         {'gamma': (2,), 'beta': (2,)}
     """
     return dict.fromkeys(("gamma", "beta", *statistics), (n,))
+
+
+def without_statistics(params: Params, grads: Params) -> Params:
+    """Return params without the statistics of batch norms, which a step along these gradients makes stale.
+
+    They are told by their names: ``mean`` and ``var`` beside a ``gamma`` and a
+    ``beta``, that have no gradient.
+
+    Example:
+        >>> ones = np.ones(1)
+        >>> params = {"n/gamma": ones, "n/beta": ones, "n/mean": ones, "n/var": ones, "mean": ones}
+        >>> list(without_statistics(params, {"n/gamma": ones, "n/beta": ones}))
+        ['n/gamma', 'n/beta', 'mean']
+    """
+    found = statistics_among(tuple(params))
+    return {name: a for name, a in params.items() if name not in found or name in grads} if found and grads else params
+
+
+@lru_cache(maxsize=64)
+def statistics_among(names: tuple[str, ...]) -> frozenset[str]:
+    """Return those names of params that are of a batch norm's statistics.
+
+    Example:
+        >>> sorted(statistics_among(("gamma", "beta", "mean", "var")))
+        ['mean', 'var']
+    """
+    known = frozenset(names)
+    paths = [name.removesuffix("gamma") for name in names if statistics_beside(name)]
+    whole = [path for path in paths if known.issuperset(path + name for name in fields(1, STATISTICS))]
+    return frozenset(path + name for path in whole for name in STATISTICS)
+
+
+def statistics_beside(name: str) -> tuple[str, ...]:
+    """Return the names of the statistics beside a parameter that is, by its name, a norm's gamma, and none beside any other.
+
+    Example:
+        >>> statistics_beside("n/gamma"), statistics_beside("n/W")
+        (('n/mean', 'n/var'), ())
+    """
+    path, slash, last = name.rpartition("/")
+    return tuple(path + slash + each for each in STATISTICS) if last == "gamma" else ()
 
 
 def _norm(function: str, forward: _NormForward, n: SupportsIndex, eps: SupportsFloat) -> Layer:

@@ -9,7 +9,8 @@ from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 
-from nnfunc.values.arrays import check_finite, lasting, where_not_finite
+from nnfunc.pieces.norms import statistics_beside, without_statistics
+from nnfunc.values.arrays import check_finite, in_dtype, lasting, where_not_finite
 from nnfunc.values.checks import as_number, check_held, describe, problem, require
 from nnfunc.values.params import checked_params, is_weight, sealed, unknown_names
 from nnfunc.values.types import AnyArray, Array, DType, Params, State
@@ -36,7 +37,8 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
     """Return params - lr * grads, a new mapping.
 
     A name in `params` and not in `grads` passes through untouched: to freeze a
-    layer, drop its gradients.
+    layer, drop its gradients. Only the statistics of a batch norm do not: a step
+    makes them stale, and `calibrate` puts them there again.
 
     Args:
         params: any mapping of names to arrays.
@@ -69,7 +71,7 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
 
 
 def _matched(function: str, params: Params, grads: Params) -> tuple[Params, Params, DType]:
-    """Return params and gradients in the params' dtype; each gradient must fit the parameter of its name."""
+    """Return params that are to stay and gradients in their dtype; each gradient must fit the parameter of its name."""
     params, dtype = checked_params(function, params)
     if not _fit(params, grads, dtype):
         grads, grads_dtype = checked_params(function, grads, "grads", dtype)
@@ -79,9 +81,8 @@ def _matched(function: str, params: Params, grads: Params) -> tuple[Params, Para
             shape = params[name].shape
             require(gradient.shape == shape, function, f"grads[{name!r}]", f"have shape {shape}", gradient.shape)
         if grads_dtype != dtype:
-            with np.errstate(all="ignore"):
-                grads = {name: gradient.astype(dtype) for name, gradient in grads.items()}
-    return params, grads, dtype
+            grads = {name: in_dtype(function, f"grads[{name!r}]", gradient, dtype) for name, gradient in grads.items()}
+    return (params if len(params) == len(grads) else without_statistics(params, grads)), grads, dtype
 
 
 def _fit(params: Params, grads: Params, dtype: DType) -> bool:
@@ -232,6 +233,8 @@ def _stored_names(function: str, slots: Stored, state: tuple[str, ...], params: 
     """Return the names under which a state holds each parameter's slots; it may hold nothing else."""
     stored = {name: tuple((f"{slot}/{name}", is_count) for slot, is_count in slots) for name in params}
     known = {full for names in stored.values() for full, _ in names}
+    # An init that was given statistics made slots for them, which no step uses.
+    known |= {f"{slot}/{name}" for slot, _ in slots for each in params for name in statistics_beside(each)}
     own = f"hold only {', '.join(slot for slot, _ in slots)} of each parameter of these"
     for name in state:
         constraint = own if slots else f"be empty, as {function} remembers nothing"

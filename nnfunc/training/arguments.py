@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import loss_value, prepared, row_numbers, row_weights
 from nnfunc.network.calibration import calibrate
-from nnfunc.network.kinds import statistics
+from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
 from nnfunc.training.state import Report, StepReport
 from nnfunc.values.arrays import all_finite, as_inputs, as_targets, check_finite, is_read_only_map, locked
@@ -201,10 +201,8 @@ def _try_optimizer(optimizer: Optimizer, net: Layer, params: Params, held: State
         ValueError: train: optimizer must be the one that the state was made with,
         got another: its state holds ['t/W', 'm/W', 'v/W'], the given one []
     """
-    fresh = _arrays("optimizer", "init", optimizer[0](params))
-    # Statistics have no gradients; calibration adds them, so the state of a run may not know them.
-    without = statistics(net)
-    ones = mapped(np.ones_like, {name: array for name, array in params.items() if name not in without})
+    params = trained(net, params)
+    fresh, ones = _arrays("optimizer", "init", optimizer[0](params)), mapped(np.ones_like, params)
     with np.errstate(all="ignore"):
         result = optimizer[1](params, ones, fresh, 1.0)
         is_pair = isinstance(result, tuple) and len(result) == 2

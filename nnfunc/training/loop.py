@@ -17,7 +17,7 @@ from nnfunc.inspection.diagnosis import Diagnosis, diagnose
 from nnfunc.network.boundary import on_logits, prepared, value_and_grads_pass
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer
-from nnfunc.network.kinds import statistics
+from nnfunc.network.kinds import statistics, trained
 from nnfunc.pieces.clipping import global_norm
 from nnfunc.pieces.data import as_rows, batches
 from nnfunc.pieces.monitors import early_stopping
@@ -152,7 +152,7 @@ def _default_monitor(report: Report) -> float:
 
 def _start(run: Run, params: Params) -> State:
     """Return the state of a run before its first step."""
-    sections = {"params": params, "optimizer": run["optimizer"][0](params), "stopping": run["stopping"][0]()}
+    sections = {"params": params, "optimizer": run["optimizer"][0](trained(run["net"], params)), "stopping": run["stopping"][0]()}
     if run["plateau"] is not None:
         sections["plateau"] = run["plateau"][0]()
     counts = {"epoch": np.asarray(0), "step": np.asarray(0), "key": key_words("train", run["key"])}
@@ -219,7 +219,7 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
     """Take one step per batch, and count the rows; a failing step is replayed and explained."""
     (x, y, weight), transform, (_, optimizer_step) = run["data"], run["transform"], run["optimizer"]
     epoch, step = int(state["train/epoch"]), int(state["train/step"])
-    params: Params = section(state, "params")
+    params = trained(run["net"], section(state, "params"))
     optimizer_state: State = section(state, "optimizer")
     total, count = 0.0, 0
     before: Step | None = None

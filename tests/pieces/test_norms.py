@@ -5,10 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from nnfunc import Array, batch_norm, calibrate, forward, grads, init, layer_norm, mse, value_and_grads, vjp
+from nnfunc import (
+    Array, Optimizer, Params, adagrad, adam, adamw, batch_norm, calibrate, chain, current_params, dense, diagnose, forward,
+    grads, init, layer_norm, loss, momentum, mse, residual, rmsprop, sgd, sgd_step, train, value_and_grads, vjp,
+)  # fmt: skip
 from tests.numeric import bad, same_bits
 from tests.samples import BN, BNP, REGULARISED, ROWS, TARGETS, X
 from tests.sentences import Cases, assert_sentence
+from tests.testing.odd_optimizers import one_vector
+
+OWN_OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": sgd(), "momentum": momentum(), "rmsprop": rmsprop(), "adagrad": adagrad(), "adam": adam(), "adamw": adamw(),
+}  # fmt: skip
 
 
 def test_norms_against_pytorch() -> None:
@@ -125,3 +133,69 @@ BAD: Cases = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_meets_one_clear_sentence(name: str) -> None:
     assert_sentence(*BAD[name])
+
+
+# Statistics do not outlive a step
+
+
+@pytest.mark.parametrize("name", ["sgd_step", *OWN_OPTIMIZERS])
+def test_a_step_leaves_stale_statistics_out(name: str) -> None:
+    net = chain(h=dense(3, 4), n=residual(batch_norm(4)), o=dense(4, 2))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    fresh = init(net, 0, np.float64)
+    params = calibrate(net, fresh, x)
+    g = grads(net, mse, params, x, y, key=1)
+    if name == "sgd_step":
+        stepped = sgd_step(params, g, 0.1)
+    else:
+        opt_init, step = OWN_OPTIMIZERS[name]
+        stepped, state = step(params, g, opt_init(params), 0.1)
+        again, _ = step(stepped, g, state, 0.1)  # a state that was made with statistics goes on without
+        assert list(again) == list(fresh)
+    assert list(stepped) == list(fresh)
+    assert_sentence(
+        lambda: forward(net, stepped, x),
+        ValueError,
+        r"batch_norm: n/mean must be in params for inference \(calibrate puts it there; .*",
+    )
+
+
+def test_a_step_of_nothing_keeps_them_and_so_do_others_names() -> None:
+    ones = np.ones(2)
+    params = dict.fromkeys(("n/gamma", "n/beta", "n/mean", "n/var"), ones)
+    assert list(sgd_step(params, {}, 0.1)) == list(params)
+    assert list(sgd_step(params, {name: ones for name in params}, 0.1)) == list(params)  # they have gradients
+    others = dict.fromkeys(("n/gamma", "n/mean", "n/var", "mean", "var", "beta"), ones)
+    assert list(sgd_step(others, {"n/gamma": ones}, 0.1)) == list(others)
+
+
+def test_a_penalty_never_sees_them() -> None:
+    seen: list[list[str]] = []
+
+    def noted(params: Params) -> tuple[float, Params]:
+        seen.append(list(params))
+        return 0.0, {}
+
+    net = chain(batch_norm(3), dense(3, 1))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+    params = calibrate(net, init(net, 0, np.float64), x)
+    loss(net, mse, params, x, y, penalty=noted)
+    grads(net, mse, params, x, y, penalty=noted, key=1)
+    diagnose(net, mse, params, x, y, penalty=noted)
+    for _ in train(net, mse, params, x, y, epochs=2, lr=0.1, penalty=noted, size=20):
+        pass
+    assert {tuple(names) for names in seen} == {("0/gamma", "0/beta", "1/W", "1/b")}
+
+
+def test_in_a_run_an_optimiser_sees_the_same_names_at_every_step() -> None:
+    net = chain(dense(3, 4), batch_norm(4), dense(4, 1))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+    for start in (init(net, 0), calibrate(net, init(net, 0), x)):
+        runs = list(train(net, mse, start, x, y, epochs=3, lr=0.01, optimizer=one_vector()))
+        assert "1/mean" in current_params(runs[-1][0])
+        # A state of it goes on, too.
+        (_, report), *_ = train(net, mse, runs[0][0], x, y, epochs=2, lr=0.01, optimizer=one_vector())
+        assert report["loss"] == runs[1][1]["loss"]
