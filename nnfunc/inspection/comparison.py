@@ -1,5 +1,7 @@
 """Params side by side: what differs between two sets, and between a network's and those given."""
 
+from __future__ import annotations
+
 from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np

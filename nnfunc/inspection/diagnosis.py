@@ -4,6 +4,8 @@ Nothing here runs in a healthy step. The batch is run again with the same key,
 by the same code, under the tap.
 """
 
+from __future__ import annotations
+
 import math
 from typing import Literal, TypeAlias, TypedDict
 

@@ -8,6 +8,8 @@ their elements moves. Where there are too many elements to move each by itself,
 random directions see all of them, and a fixed sample is moved by itself too.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -1,5 +1,7 @@
 """Overfitting a tiny batch on purpose: the first thing to try with a new network."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 

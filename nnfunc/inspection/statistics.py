@@ -1,5 +1,7 @@
 """What the layers of a network put out for a batch, and how long a step was."""
 
+from __future__ import annotations
+
 import math
 from typing import TypedDict
 

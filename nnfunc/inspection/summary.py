@@ -1,5 +1,7 @@
 """What a network is made of: a row for each layer."""
 
+from __future__ import annotations
+
 from typing import TypedDict
 
 from nnfunc.network.guard import check_layer

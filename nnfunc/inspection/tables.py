@@ -1,5 +1,7 @@
 """Plain data as readable text."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
 from nnfunc.values.checks import require

@@ -4,6 +4,8 @@ Here and nowhere else are rows of weight 0 dropped, is the mean over the batch
 taken, and do losses meet the logits of a network that ends in softmax or sigmoid.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,5 +1,7 @@
 """Batch norm's statistics as values: computed from data in one pass, kept in the params."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import SupportsIndex
 
@@ -8,12 +10,15 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
-from nnfunc.network.kinds import facts, guarded, made_by, map_layers
+from nnfunc.network.kinds import facts, guarded, made_by, map_layers, statistics, walk
 from nnfunc.network.loop import residual_forward
+from nnfunc.pieces.norms import without_statistics
 from nnfunc.values.arrays import check_finite, lasting
-from nnfunc.values.checks import as_size, require
+from nnfunc.values.checks import as_size, problem, require
 from nnfunc.values.params import joined, mapped
 from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, OwnForward, Params, Pullback
+
+WHERE_FOUND = "have its batch norms in chain and residual, where calibrate finds them"
 
 Found = dict[str, Array]
 """Statistics by their full names."""
@@ -55,6 +60,10 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
     with np.errstate(all="ignore"):
         try:
             run("calibrate", map_layers(net, partial(_in_chunks, found, step))[1], held, rows, None)
+        except ValueError as error:
+            if _is_uncalibrated(error):
+                raise ValueError(problem("calibrate", "net", WHERE_FOUND, "one inside a layer of your own")) from error
+            raise
         except FloatingPointError:
             for name, array in (("x", rows), *held.items()):
                 check_finite("calibrate", name, array)
@@ -67,6 +76,29 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
         if name == last[layer]:  # the statistics stand beside the params of their layer
             calibrated |= {full: each for full, each in found.items() if full.rpartition("/")[0] == layer}
     return mapped(lasting, calibrated)
+
+
+def check_all_are_found(function: str, net: Layer, params: Params, x: Array) -> None:
+    """Raise if a layer of a user's own has a batch norm inside, which its inference tells on one row.
+
+    Example:
+        >>> from nnfunc import dense, init
+        >>> check_all_are_found("train", dense(1, 1), init(dense(1, 1), 0), np.ones((1, 1), np.float32))
+    """
+    if statistics(net) or all(facts(layer) for _, layer in walk(net)):
+        return  # those that are found would be told of first
+    try:
+        with np.errstate(all="ignore"):
+            inner, held, row = prepared(function, net, without_statistics(params, {"": x}), x[:1], None)
+            run(function, inner[1], held, row, None)
+    except Exception as error:
+        if _is_uncalibrated(error):
+            raise ValueError(problem(function, "net", WHERE_FOUND, "one inside a layer of your own")) from error
+
+
+def _is_uncalibrated(error: Exception) -> bool:
+    """Say whether an error is that of a batch norm without statistics."""
+    return isinstance(error, ValueError) and "be in params for inference" in str(error)
 
 
 def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> OwnForward:

@@ -6,6 +6,8 @@ What would otherwise be done in every pass is done once, when a network is made:
 nested chains are taken apart, names joined, the guard put around layers of a user's own.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise

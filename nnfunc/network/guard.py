@@ -5,6 +5,8 @@ checked and copied, as whoever made it may keep it. `chain`, `residual` and the
 verbs put the guard around a user's layer, the verbs around losses and penalties.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial

@@ -5,6 +5,8 @@ taken apart because it is made of partials over module functions. A layer of a
 user's own is one piece, whatever it runs inside.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeAlias, TypedDict

@@ -5,6 +5,8 @@ other stands `nnfunc.network.guard`. Nobody writes to what was handed in, so
 nothing is locked or copied here. An error gets the layer's name on its way up.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NoReturn, TypeAlias

@@ -6,6 +6,8 @@ A key means a training pass, no key an inference pass; `grads` is exactly the
 derivative of the `loss` called with the same arguments.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import SupportsFloat, SupportsIndex
 
@@ -160,7 +162,8 @@ def loss(
         params: as `init` made them, or any mapping of the same names.
         x: inputs, one row per example.
         y: targets, one per row.
-        weight: (n,), at least 0 and not all 0. Weight 2 is the row twice, weight 0 the row gone.
+        weight: (n,), at least 0 and not all 0. Weight 2 is the row twice, weight 0 the row gone;
+            but a batch norm with a key takes its statistics of the rows, whatever they weigh.
         mean_weight: the mean weight of all training rows, where these are a batch of them: the weighted
             sum is then divided by ``n * mean_weight``, so that a weight counts in batches of any size.
         penalty: ``params -> (value, grads)``.

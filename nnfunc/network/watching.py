@@ -1,5 +1,7 @@
 """The one tap: a network that tells of every tensor that passes through it."""
 
+from __future__ import annotations
+
 from functools import partial
 
 from nnfunc.network.guard import check_layer

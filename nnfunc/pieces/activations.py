@@ -8,6 +8,8 @@ value and slope: what is near 0 is never the difference of two numbers near 1.
 What underflows to 0 is right, so NumPy need not report it.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,5 +1,7 @@
 """Gradient clipping: by value, or by the norm of all gradients together."""
 
+from __future__ import annotations
+
 import math
 from typing import SupportsFloat
 

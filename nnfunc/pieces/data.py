@@ -4,6 +4,8 @@ Functions that draw take a key; functions that choose rows return row numbers,
 so the same choice indexes inputs, targets and weights alike.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, SupportsFloat, SupportsIndex
 

@@ -1,12 +1,14 @@
 """Dropout: a layer that draws."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import SupportsFloat
 
 import numpy as np
 
 from nnfunc.pieces.layers import check_fields, no_params
-from nnfunc.values.checks import as_share
+from nnfunc.values.checks import as_share, require
 from nnfunc.values.keys import generator
 from nnfunc.values.types import Array, InputGradient, Key, Layer, Params, Pullback
 
@@ -18,7 +20,7 @@ def dropout(rate: SupportsFloat) -> Layer:
     scaling is done in training, inference needs none: the mean over keys is x.
 
     Args:
-        rate: share of values that are dropped, in [0, 1).
+        rate: share of values that are dropped, in [0, 1), in float32 too.
 
     Shapes:
         Any; `y` has the shape of `x`.
@@ -41,7 +43,9 @@ def dropout(rate: SupportsFloat) -> Layer:
     Reference:
         Srivastava et al. (2014), in the inverted form that PyTorch and Keras use.
     """
-    return no_params, partial(dropout_forward, as_share("dropout", "rate", rate))
+    share = as_share("dropout", "rate", rate)
+    require(np.float32(share) < 1, "dropout", "rate", "be below 1 in float32 too, in which masks are drawn", share)
+    return no_params, partial(dropout_forward, share)
 
 
 def dropout_forward(rate: float, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:

@@ -8,6 +8,8 @@ Keras truncate it at two standard deviations). A bias has shape ``(n_out,)``; if
 its spread depends on the fan-in, its initialiser is made by `by_fans`.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from functools import partial

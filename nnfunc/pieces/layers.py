@@ -16,6 +16,8 @@ pickles and can be walked. Its row in `nnfunc.network.kinds` tells
 `summary`, `calibrate` and the check of keys about it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import SupportsIndex

@@ -13,6 +13,8 @@ are ints (n,), or one-hot or soft rows (n, k). A loss on logits refuses a networ
 that ends in softmax or sigmoid, and one on probabilities what are none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import SupportsFloat
 

@@ -7,6 +7,8 @@ The number is most often the validation loss; of a metric that should rise, give
 the negative. NaN never improves. A state is a flat immutable dict of arrays.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from functools import partial

@@ -5,6 +5,8 @@ left tail keeps all its digits down to the smallest floats, where 1 + erf has
 none left: one exponential, and a polynomial for the slow factor.
 """
 
+from __future__ import annotations
+
 from functools import cache
 
 import numpy as np

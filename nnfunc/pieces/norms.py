@@ -5,6 +5,8 @@ The variance is the mean of the squared differences from the mean (two passes),
 never E[x^2] - E[x]^2, which loses all its digits when the mean is large.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import SupportsFloat, SupportsIndex
@@ -13,7 +15,7 @@ import numpy as np
 
 from nnfunc.pieces.layers import check_columns, check_fields, column_sums
 from nnfunc.values.arrays import ones
-from nnfunc.values.checks import above_zero, as_size, describe, problem, require
+from nnfunc.values.checks import above_zero, as_size, check_held, describe, problem, require
 from nnfunc.values.types import Array, DType, InputGradient, Key, Layer, Params, Pullback
 
 _NormForward = Callable[[int, float, Params, Array, Key | None], tuple[Array, Pullback]]
@@ -147,11 +149,12 @@ def statistics_beside(name: str) -> tuple[str, ...]:
 def _norm(function: str, forward: _NormForward, n: SupportsIndex, eps: SupportsFloat) -> Layer:
     """Return the layer with this forward, if size and eps are in range."""
     columns, small = as_size(function, "n", n), above_zero(function, "eps", eps)
-    return partial(_norm_init, columns), partial(forward, columns, small)
+    return partial(_norm_init, function, columns, small), partial(forward, columns, small)
 
 
-def _norm_init(n: int, key: Key, dtype: DType) -> dict[str, Array]:
-    """Start as the plain normalisation, without scale and shift."""
+def _norm_init(function: str, n: int, eps: float, key: Key, dtype: DType) -> dict[str, Array]:
+    """Start as the plain normalisation, without scale and shift, if `eps` is above 0 in the params' dtype."""
+    check_held(function, "eps", eps, dtype)
     return {"gamma": np.ones(n, dtype), "beta": np.zeros(n, dtype)}
 
 

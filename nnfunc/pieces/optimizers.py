@@ -12,6 +12,8 @@ Formulas are written with p the parameter, g its gradient, lr the learning
 rate, and t the number of updates that this parameter has had, from 1.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import SupportsFloat
 

@@ -4,6 +4,8 @@ They count weights and leave biases, and the scales and shifts of normalisation,
 alone: penalising those fits worse and regularises nothing.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import SupportsFloat
 

@@ -6,6 +6,8 @@ learning rate is taken by `train`, a float or a schedule will do; a schedule of
 one's own is any function ``step -> float``.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial

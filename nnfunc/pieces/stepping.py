@@ -1,5 +1,7 @@
 """One step: gradients matched with params, plain gradient descent, and what optimisers with a memory share."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache

@@ -1,5 +1,7 @@
 """Check an activation against the laws: ``(f, df)``, or one of the library's own."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import numpy as np

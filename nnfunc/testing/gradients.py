@@ -5,6 +5,8 @@ with its way back: for weights r of the shape of y, the gradient of sum(r * y).
 Layers, losses, activations and penalties are all subjects.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial

@@ -1,5 +1,7 @@
 """Check an initialiser against the laws of ``(key, shape, dtype) -> array``."""
 
+from __future__ import annotations
+
 import math
 from functools import partial
 

@@ -3,6 +3,8 @@
 A law is a name and a function that tries it; its verdict is a status and a word on it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Literal, NoReturn, TypeAlias, TypedDict
 

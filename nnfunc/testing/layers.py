@@ -1,5 +1,7 @@
 """Check a layer, or a whole network, against the laws of ``(init, forward)``, tried one by one."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial

@@ -1,5 +1,7 @@
 """Check functions of outputs and targets against the laws: losses, which have a gradient, and metrics."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 

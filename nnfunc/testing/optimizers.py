@@ -1,5 +1,7 @@
 """Check an optimiser against the laws of ``(init, step)``: a single step, what the state remembers, and many steps."""
 
+from __future__ import annotations
+
 import math
 import pickle
 from collections.abc import Mapping

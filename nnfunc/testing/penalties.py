@@ -1,5 +1,7 @@
 """Check functions of params against the laws: penalties, and what transforms gradients before a step."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from functools import partial

@@ -1,5 +1,7 @@
 """Check that a function is pure: it depends on its arguments alone, changes nothing and shares nothing."""
 
+from __future__ import annotations
+
 import copy
 import math
 import random

@@ -1,5 +1,7 @@
 """Make the inputs that checkers try and compare the results, by laws that several kinds of piece share."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
 

@@ -1,5 +1,7 @@
 """Check what goes along with the steps of a run against the laws: schedules and monitors."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from functools import partial

@@ -4,6 +4,8 @@ The pieces are pure, so they can be tried: what they would get wrong after an
 hour is said at once, and the steps need no checks.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
 from typing import NoReturn, SupportsFloat, TypeAlias, TypedDict
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import loss_value, prepared, row_numbers, row_weights
-from nnfunc.network.calibration import calibrate
+from nnfunc.network.calibration import calibrate, check_all_are_found
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
 from nnfunc.training.state import Report, StepReport
@@ -131,6 +133,7 @@ def try_pieces(run: Run, params: Params, held: Callable[[str], State | None]) ->
 
     ``held(name)`` is the state of a piece in a run that is resumed.
     """
+    check_all_are_found("train", run["net"], params, run["data"][0])
     check_pair("train", "optimizer", run["optimizer"], "", Optimizer, (1, 4))
     _try_optimizer(run["optimizer"], run["net"], params, held("optimizer"))
     check_pair("train", "stopping", run["stopping"], "", Monitor, (0, 2))

@@ -4,6 +4,8 @@ The loop stays the user's: a progress bar wraps the generator, printing, plottin
 and saving happen between two of its values, ``break`` stops it.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping

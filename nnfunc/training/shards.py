@@ -6,6 +6,8 @@ threads, processes, a Dask cluster (``client.get_executor()``), MPI
 computes the parts, and in which order they are done, does not.
 """
 
+from __future__ import annotations
+
 import math
 import pickle
 from collections.abc import Iterable
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, prepared, row_numbers, value_and_grads_pass
+from nnfunc.network.calibration import check_all_are_found
 from nnfunc.network.guard import check_layer, penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
 from nnfunc.values.checks import above_zero, as_size, problem, require, restated
@@ -79,6 +82,7 @@ def sharded_value_and_grads(
     if key is None:
         check_needs_no_key(_NAME, net)
     _, held, inputs = prepared(_NAME, net, params, x, key)
+    check_all_are_found(_NAME, net, held, inputs)
     rows, targets, weights = counted_rows(_NAME, inputs, y, weight, mean_weight)
     mean = None if mean_weight is None else above_zero(_NAME, "mean_weight", mean_weight)
     count, n = as_size(_NAME, "shards", shards), len(rows)

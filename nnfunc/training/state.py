@@ -6,6 +6,8 @@ many of each are done, ``train/key`` the key of the run, ``train/monitored``
 what was watched last and ``train/before/...`` what stopping knew before that.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TypedDict
 

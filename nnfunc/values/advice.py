@@ -1,5 +1,7 @@
 """Advice: for an array that holds no plain numbers, the line that makes numbers of it and loses nothing."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 

@@ -1,5 +1,7 @@
 """Arrays: taken from what users give, protected from change, searched for what is not finite, and small ones kept ready."""
 
+from __future__ import annotations
+
 import math
 import mmap
 from collections.abc import Iterable

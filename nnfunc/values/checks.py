@@ -4,6 +4,8 @@
 it, `require` raises it, everything that refuses something uses one of them.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
@@ -189,7 +191,10 @@ def made_by_calling(value: object, kind: object) -> str:
         >>> made_by_calling(dense, Layer), made_by_calling(dense(2, 3), Layer)
         (', as dense(n_in, n_out) is', '')
     """
-    made = getattr(base_function(value), "__annotations__", {}).get("return")
+    base = base_function(value)
+    made = getattr(base, "__annotations__", {}).get("return")
+    if isinstance(made, str):  # as it is under `from __future__ import annotations`
+        made = getattr(base, "__globals__", {}).get(made)
     if not callable(value) or kind is None or made != kind:
         return ""
     import inspect  # 10 ms, which a process that only predicts need not spend

@@ -9,6 +9,8 @@ process. What `load` reads may come from anybody: nothing in it is executed,
 and the memory it takes is some three times the length of the file.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import io

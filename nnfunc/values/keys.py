@@ -5,6 +5,8 @@ ones. A key is an int (the root) or a tuple of ints (a root and a path below
 it), so it can be printed, compared, stored and typed in by hand.
 """
 
+from __future__ import annotations
+
 from typing import SupportsIndex
 
 import numpy as np

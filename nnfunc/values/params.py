@@ -6,6 +6,8 @@ reducer at the end of this file makes pickle, deepcopy and process pools give
 back frozen mappings.
 """
 
+from __future__ import annotations
+
 import copyreg
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

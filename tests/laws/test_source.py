@@ -1,6 +1,7 @@
 """The source of the library: no classes, no ways around the types, nothing left to be done."""
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +97,10 @@ def test_each_fault_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_no_fault_passes(name: str) -> None:
     assert faults(RIGHT[name]) == []
+
+
+@pytest.mark.parametrize("name", [name for name in nnfunc.__all__ if inspect.isfunction(getattr(nnfunc, name))])
+def test_help_opens_with_names_of_types_and_not_with_what_they_are_made_of(name: str) -> None:
+    shown = str(inspect.signature(getattr(nnfunc, name)))
+    assert "ndarray" not in shown
+    assert len(shown) < 900

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from nnfunc import Array, batch_norm, calibrate, chain, dense, forward, grads, init, mse, relu, residual, sgd_step
+from nnfunc import (
+    Array, InputGradient, Key, Layer, Params, Pullback, batch_norm, calibrate, chain, dense, forward, grads, init, mse, relu,
+    residual, sgd_step, sharded_value_and_grads, train,
+)  # fmt: skip
 from tests.numeric import bad, same_bits
-from tests.samples import ASKS, BN, REGULARISED, ROWS, TARGETS, X
+from tests.samples import ASKS, BN, CE, REGULARISED, ROWS, TARGETS, X, Y
 from tests.sentences import Cases, assert_sentence
 
 
@@ -60,7 +63,43 @@ def test_what_was_trained_on_is_calibrated_again() -> None:
     assert not same_bits(again["2/mean"], params["2/mean"])
 
 
+def twice(layer: Layer) -> Layer:
+    """A combinator of a user's own: f(f(x)) with one set of params."""
+
+    def forward_twice(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        y, first = layer[1](params, x, key)
+        z, second = layer[1](params, y, key)
+
+        def pullback(dz: Array) -> tuple[Params, InputGradient]:
+            outer, dy = second(dz)
+            inner, dx = first(dy())
+            return {name: outer[name] + inner[name] for name in outer}, dx
+
+        return z, pullback
+
+    return layer[0], forward_twice
+
+
+HIDDEN = chain(inside=twice(chain(dense(4, 4), batch_norm(4))), out=dense(4, 2))
+FOUND_IN = r"net must have its batch norms in chain and residual, where calibrate finds them, got one inside a layer of your own"
+
+
 BAD: Cases = {
+    "a batch norm that nothing finds": (
+        lambda: calibrate(HIDDEN, init(HIDDEN, 0), X),
+        ValueError,
+        rf"calibrate: {FOUND_IN}",
+    ),
+    "a batch norm that a run cannot calibrate": (
+        lambda: train(HIDDEN, CE, init(HIDDEN, 0), X, Y, epochs=1, lr=0.1),
+        ValueError,
+        rf"train: {FOUND_IN}",
+    ),
+    "a batch norm that shards would hide": (
+        lambda: sharded_value_and_grads(HIDDEN, CE, init(HIDDEN, 0), X, Y, shards=2, key=1),
+        ValueError,
+        rf"sharded_value_and_grads: {FOUND_IN}",
+    ),
     "one row": (
         lambda: calibrate(BN, init(BN, 0), X[:1]),
         ValueError,

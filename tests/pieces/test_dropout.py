@@ -50,6 +50,11 @@ def test_dropout_of_nothing_needs_no_key() -> None:
 
 BAD: Cases = {
     "rate of 1": (lambda: dropout(1), ValueError, r"dropout: rate must lie in \[0, 1\), got 1.0"),
+    "rate of 1 in float32": (
+        lambda: dropout(1 - 1e-9),
+        ValueError,
+        r"dropout: rate must be below 1 in float32 too, in which masks are drawn, got 0.999999999",
+    ),
     "rate below 0": (lambda: dropout(-0.1), ValueError, r"dropout: rate must lie in \[0, 1\), got -0.1"),
     "params for dropout": (
         lambda: forward(dropout(0.1), P, X),

@@ -91,6 +91,11 @@ def test_weight_zero_leaves_the_batch_of_batch_norm() -> None:
 
 BAD: Cases = {
     "layer norm of nothing": (lambda: layer_norm(0), ValueError, r"layer_norm: n must be at least 1, got 0"),
+    "eps of 0 in float32": (
+        lambda: init(layer_norm(2, eps=1e-50), 0),
+        ValueError,
+        r"layer_norm: eps must be a number that float32, the dtype of params, can hold, got 1e-50",
+    ),
     "eps of 0": (lambda: batch_norm(2, eps=0), ValueError, r"batch_norm: eps must be above 0, got 0.0"),
     "inputs too wide": (
         lambda: forward(layer_norm(3), init(layer_norm(3), 0), X),
