@@ -14,6 +14,7 @@ from nnfunc.network.guard import check_layer, run
 from nnfunc.network.kinds import Facts, facts, walk
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import log_softmax, softmax
+from nnfunc.pieces.norms import statistics_among
 from nnfunc.values.arrays import check_finite, sum_of_squares
 from nnfunc.values.checks import listed, require
 from nnfunc.values.params import checked_params
@@ -85,7 +86,8 @@ def update_ratio(before: Params, after: Params) -> dict[str, float]:
 
     Args:
         before: params before a step.
-        after: params after it, under the same names.
+        after: params after it, under the same names; statistics of a batch norm, which a step
+            leaves out, may be in one of both only, and have no ratio then.
 
     Raises:
         ValueError: names or shapes differ.
@@ -98,6 +100,8 @@ def update_ratio(before: Params, after: Params) -> dict[str, float]:
     """
     old, _ = checked_params("update_ratio", before, "before")
     new, _ = checked_params("update_ratio", after, "after")
+    gone = (statistics_among(tuple(old)) | statistics_among(tuple(new))) & (old.keys() ^ new.keys())
+    old, new = ({name: array for name, array in params.items() if name not in gone} for params in (old, new))
     same = old.keys() == new.keys()
     require(same, "update_ratio", "after", f"have the names of before ({listed(old)})", list(new))
     for name, array in old.items():

@@ -8,9 +8,9 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.values.arrays import check_finite, lasting, sum_of_squares
-from nnfunc.values.checks import above_zero
+from nnfunc.values.checks import above_zero, check_held
 from nnfunc.values.params import checked_params, mapped
-from nnfunc.values.types import Params
+from nnfunc.values.types import DType, Params
 
 
 def global_norm(grads: Params) -> float:
@@ -40,14 +40,14 @@ def clip_by_value(grads: Params, limit: SupportsFloat) -> Params:
 
     Raises:
         FloatingPointError: a gradient is not finite: clipping would hide it.
-        TypeError, ValueError: `limit` is not above 0, or `grads` are no gradients.
+        TypeError, ValueError: `limit` is not above 0 in the gradients' dtype, or `grads` are no gradients.
 
     Example:
         >>> clip_by_value({"W": np.array([-3.0, 0.5])}, 1.0)["W"]
         array([-1. ,  0.5])
     """
     held, dtype = checked_params("clip_by_value", grads, "grads")
-    bound = min(above_zero("clip_by_value", "limit", limit), float(np.finfo(dtype).max))
+    bound = _limit("clip_by_value", limit, dtype)
     _check_finite("clip_by_value", held)
     return mapped(lambda g: np.clip(g, -bound, bound), held)
 
@@ -64,7 +64,7 @@ def clip_by_global_norm(grads: Params, limit: SupportsFloat) -> Params:
 
     Raises:
         FloatingPointError: a gradient is not finite: clipping would hide it.
-        TypeError, ValueError: `limit` is not above 0, or `grads` are no gradients.
+        TypeError, ValueError: `limit` is not above 0 in the gradients' dtype, or `grads` are no gradients.
 
     Example:
         >>> clip_by_global_norm({"W": np.array([3.0]), "b": np.array([4.0])}, 1.0)["b"]
@@ -73,13 +73,20 @@ def clip_by_global_norm(grads: Params, limit: SupportsFloat) -> Params:
     Reference:
         Pascanu, Mikolov & Bengio (2013), algorithm 1.
     """
-    bound = above_zero("clip_by_global_norm", "limit", limit)
-    size, root = _norm("clip_by_global_norm", grads)
     held, dtype = checked_params("clip_by_global_norm", grads, "grads")
+    bound = _limit("clip_by_global_norm", limit, dtype)
+    size, root = _norm("clip_by_global_norm", held)
     if size * root <= bound:
         return mapped(lasting, held)
     # In two factors, as one alone could be too small for the dtype.
     return mapped(lambda g: (g / dtype.type(size)) * dtype.type(bound / root), held)
+
+
+def _limit(function: str, limit: SupportsFloat, dtype: DType) -> float:
+    """Return a limit that the gradients' dtype can hold: one that vanished in it would make all of them 0."""
+    bound = min(above_zero(function, "limit", limit), float(np.finfo(dtype).max))
+    check_held(function, "limit", bound, dtype)
+    return bound
 
 
 def _norm(function: str, grads: Params) -> tuple[float, float]:

@@ -104,6 +104,8 @@ def huber(
     """
     limit = as_number("huber", "delta", delta, least=0)
     e = _errors("huber", outputs, targets)
+    held = limit == 0 or limit > 1 or float(e.dtype.type(limit)) > 0
+    require(held, "huber", "delta", f"be a number that {e.dtype}, the dtype of outputs, can hold", limit)
     size = np.abs(e)
     near = np.minimum(size, limit)
     width = _width("huber", e, sum_outputs)

@@ -63,8 +63,9 @@ def batch_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
     ``mean`` and ``var`` in the params, where ``calibrate(net, params, x)`` puts
     them; there is no running average. A step changes what they are statistics
     of, so `sgd_step` and the optimisers return params without them, and
-    `calibrate` follows training. With row weights the batch counts all
-    rows of weight above 0 alike.
+    `calibrate` follows training. An update of your own that copies what has no
+    gradient keeps them, and so does editing or averaging params: calibrate
+    after it. With row weights the batch counts all rows of weight above 0 alike.
 
     Args:
         n: columns of `x`, at least 1.

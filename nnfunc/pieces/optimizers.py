@@ -70,9 +70,9 @@ def momentum(beta: SupportsFloat = 0.9, nesterov: bool = False) -> Optimizer:
     Reference:
         Polyak (1964); Sutskever, Martens, Dahl & Hinton (2013), section 2.
     """
-    rule = partial(_momentum_rule, as_share("momentum", "beta", beta), as_flag("momentum", "nesterov", nesterov))
-    fills = {"velocity": 0.0}
-    return partial(initial, "momentum", fills), partial(stepped, "momentum", fills, rule)
+    share, fills = as_share("momentum", "beta", beta), {"velocity": 0.0}
+    rule = partial(_momentum_rule, share, as_flag("momentum", "nesterov", nesterov))
+    return partial(initial, "momentum", fills, numbers={"beta": share}), partial(stepped, "momentum", fills, rule)
 
 
 def _momentum_rule(
@@ -114,7 +114,8 @@ def rmsprop(
     fills = {"mean_square": 0.0} | ({"mean": 0.0} if centred else {}) | ({"velocity": 0.0} if held[2] else {})
     rule = partial(_rmsprop_rule, *held, inside)
     step = partial(stepped, "rmsprop", fills, rule, squares="mean_square")
-    return partial(initial, "rmsprop", fills, numbers={"eps": held[1]}), step
+    numbers = dict(zip(("decay", "eps", "beta"), held, strict=True))
+    return partial(initial, "rmsprop", fills, numbers=numbers), step
 
 
 def _rmsprop_rule(
@@ -244,7 +245,8 @@ def _adam(name: str, b1: SupportsFloat, b2: SupportsFloat, eps: SupportsFloat, d
     held = as_share(name, "b1", b1), as_share(name, "b2", b2), above_zero(name, "eps", eps)
     rule = partial(_adam_rule, *held, decay)
     fills = {"t": 0, "m": 0.0, "v": 0.0}
-    begin = partial(initial, name, fills, numbers={"eps": held[2]})
+    numbers = dict(zip(("b1", "b2", "eps", "weight_decay"), (*held, decay), strict=True))
+    begin = partial(initial, name, fills, numbers=numbers)
     return begin, partial(stepped, name, fills, rule, decays=decay > 0, squares="v")
 
 

@@ -74,9 +74,10 @@ def _l2(rate: float, params: Params) -> tuple[float, Params]:
 
 def _l1(rate: float, params: Params) -> tuple[float, Params]:
     weights = _weights("l1", params)
-    sizes = sum(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights.values())
+    # In order of size, so that the sum is the same bits in whatever order the params stand.
+    sizes = sorted(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights.values())
     with np.errstate(all="ignore"):
-        return rate * sizes, mapped(lambda W: rate * np.sign(W), weights)
+        return rate * sum(sizes), mapped(lambda W: rate * np.sign(W), weights)
 
 
 def _weights(function: str, params: Params) -> Params:

@@ -104,7 +104,8 @@ def initial(
     """Return a state with each slot filled for each parameter; an int fill is a count.
 
     `numbers` are options by name that the params' dtype must be able to hold:
-    an eps that vanishes in it would be a division of 0 by 0 at the first zero gradient.
+    an eps that vanishes in it would be a division of 0 by 0 at the first zero
+    gradient, a share that becomes 1 in it would forget nothing.
 
     Example:
         >>> state = initial("adam", {"t": 0, "m": 0.0}, {"W": np.ones(2)})

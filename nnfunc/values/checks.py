@@ -361,7 +361,7 @@ def as_share(function: str, argument: str, value: SupportsFloat) -> float:
 
 
 def check_held(function: str, argument: str, number: float, dtype: DType) -> None:
-    """Raise ValueError if `number` would become 0 or infinite in `dtype`.
+    """Raise ValueError if `number` would become 0, 1 or infinite in `dtype`.
 
     Example:
         >>> check_held("adam", "eps", 1e-50, np.dtype(np.float32))
@@ -371,7 +371,7 @@ def check_held(function: str, argument: str, number: float, dtype: DType) -> Non
     """
     with np.errstate(all="ignore"):
         held = float(dtype.type(number))
-    holds = math.isfinite(held) and (held == 0) == (number == 0)
+    holds = math.isfinite(held) and (held == 0) == (number == 0) and (held < 1) == (number < 1)
     require(holds, function, argument, f"be a number that {dtype}, the dtype of params, can hold", number)
 
 

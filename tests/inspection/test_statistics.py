@@ -42,6 +42,15 @@ def test_update_ratio_by_hand() -> None:
     assert table(update_ratio(before, after)).splitlines() == ["name  value", "W       0.1", "b       inf", "c         0"]
 
 
+def test_update_ratio_passes_over_statistics_that_a_step_leaves_out() -> None:
+    one, two = np.ones(1), np.full(1, 2.0)
+    bare = {"gamma": one, "beta": one}
+    whole = {**bare, "mean": one, "var": one}
+    assert update_ratio(whole, {"gamma": two, "beta": one}) == update_ratio(bare, {**whole, "gamma": two})
+    assert update_ratio(whole, {"gamma": two, "beta": one}) == {"gamma": 1.0, "beta": 0.0}
+    assert list(update_ratio(whole, whole)) == ["gamma", "beta", "mean", "var"]
+
+
 def test_update_ratio_of_the_largest() -> None:
     assert update_ratio({"W": np.full(3, 3e38, np.float32)}, {"W": np.full(3, -3e38, np.float32)}) == {"W": pytest.approx(2)}
     assert update_ratio({"W": np.array([1e200])}, {"W": np.array([1.1e200])}) == {"W": pytest.approx(0.1)}

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from nnfunc import AnyArray, Array, Params, grads, init, l2, mse, softmax_cross_entropy, value_and_grads
+from nnfunc import (
+    AnyArray, Array, Params, current_params, grads, init, l2, mse, sharded_value_and_grads, softmax_cross_entropy, train,
+    value_and_grads,
+)  # fmt: skip
 from tests.laws.data import NET, X, Y
 from tests.numeric import assert_close, same_bits
 from tests.samples import REGULARISED, ROWS, TARGETS
@@ -26,10 +29,20 @@ def test_weight_zero_is_the_row_gone_even_if_it_is_nan() -> None:
     assert same_bits(batch_loss(gone, Y, np.array([1.0, 0, 1, 1, 0])), batch_loss(X[kept], Y[kept], np.ones(3)))
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e-3, 7.0, 1e307])
+@pytest.mark.parametrize("scale", [1e-321, 1e-310, 1e-300, 1e-3, 7.0, 1e307])
 def test_scaling_all_weights_changes_nothing(scale: float) -> None:
     weight = np.array([1.0, 2, 0.5, 1, 4])
     assert_close(batch_loss(X, Y, weight * scale), batch_loss(X, Y, weight))
+    params = init(NET, 0, np.float64)
+
+    def everywhere(weight: Array) -> tuple[Params, ...]:
+        shards = sharded_value_and_grads(NET, softmax_cross_entropy, params, X, Y, weight=weight, shards=3)[1]
+        runs = [train(NET, softmax_cross_entropy, params, X, Y, epochs=2, lr=0.1, size=n, weight=weight) for n in (1, 2, 5)]
+        return (shards, *(current_params(list(run)[-1][0]) for run in runs))
+
+    for scaled, own in zip(everywhere(weight * scale), everywhere(weight), strict=True):
+        for name, array in own.items():
+            assert np.allclose(scaled[name], array, rtol=1e-12, atol=1e-14)
 
 
 def test_equal_weights_are_no_weights() -> None:

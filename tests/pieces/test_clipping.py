@@ -69,7 +69,24 @@ def test_clipping_does_not_hide_what_is_not_finite(value: float) -> None:
             call()
 
 
+def test_a_limit_needs_to_fit_its_own_gradients_only() -> None:
+    g = {"W": np.array([3.0, 4.0])}
+    for clip in (clip_by_value, clip_by_global_norm):
+        assert clip(g, 1e-50)["W"].max() == pytest.approx(8e-51 if clip is clip_by_global_norm else 1e-50, rel=1e-12, abs=0)
+        assert same_bits(clip(freeze({"W": np.array([3, 4], np.float32)}), 1e300), freeze({"W": np.array([3, 4], np.float32)}))
+
+
 BAD: Cases = {
+    "limit of clip_by_value that becomes 0 in float32": (
+        lambda: clip_by_value(P, 1e-50),
+        ValueError,
+        r"clip_by_value: limit must be a number that float32, .*, can hold, got 1e-50",
+    ),
+    "limit of clip_by_global_norm that becomes 0 in float32": (
+        lambda: clip_by_global_norm(P, 1e-50),
+        ValueError,
+        r"clip_by_global_norm: limit must be a number that float32, .*, can hold, got 1e-50",
+    ),
     "limit of 0": (lambda: clip_by_value(P, 0), ValueError, r"clip_by_value: limit must be above 0, got 0.0"),
     "limit nan": (
         lambda: clip_by_global_norm(P, np.nan),

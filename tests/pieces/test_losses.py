@@ -173,6 +173,11 @@ def test_a_target_that_is_nan_makes_the_loss_nan_and_hides_no_other(n: int) -> N
 
 
 BAD: Cases = {
+    "delta that becomes 0 in float32": (
+        lambda: huber(np.ones((2, 1), np.float32), np.zeros((2, 1)), 1e-50),
+        ValueError,
+        r"huber: delta must be a number that float32, the dtype of outputs, can hold, got 1e-50",
+    ),
     "class too high": (
         lambda: loss(NET, CE, P, X, Y + 1),
         ValueError,

@@ -261,6 +261,36 @@ def test_parameters_of_any_size_and_number_of_axes(name: str) -> None:
 
 
 BAD: Cases = {
+    "beta of momentum that becomes 1 in float32": (
+        lambda: momentum(1 - 1e-9)[0](P),
+        ValueError,
+        r"momentum: beta must be a number that float32, .*, can hold, got 0.999999999",
+    ),
+    "decay of rmsprop that becomes 1 in float32": (
+        lambda: rmsprop(1 - 1e-9)[0](P),
+        ValueError,
+        r"rmsprop: decay must be a number that float32, .*, can hold, got 0.999999999",
+    ),
+    "beta of rmsprop that becomes 1 in float32": (
+        lambda: rmsprop(beta=1 - 1e-9)[0](P),
+        ValueError,
+        r"rmsprop: beta must be a number that float32, .*, can hold, got 0.999999999",
+    ),
+    "b1 of adam that becomes 1 in float32": (
+        lambda: adam(b1=1 - 1e-9)[0](P),
+        ValueError,
+        r"adam: b1 must be a number that float32, .*, can hold, got 0.999999999",
+    ),
+    "b2 of adamw that becomes 1 in float32": (
+        lambda: adamw(b2=1 - 1e-9)[0](P),
+        ValueError,
+        r"adamw: b2 must be a number that float32, .*, can hold, got 0.999999999",
+    ),
+    "decay of adamw that float32 cannot hold": (
+        lambda: adamw(weight_decay=1e300)[0](P),
+        ValueError,
+        r"adamw: weight_decay must be a number that float32, .*, can hold, got 1e\+300",
+    ),
     "beta of 1": (lambda: momentum(1.0), ValueError, r"momentum: beta must lie in \[0, 1\), got 1.0"),
     "decay below 0": (lambda: rmsprop(decay=-1), ValueError, r"rmsprop: decay must lie in \[0, 1\), got -1.0"),
     "eps of 0": (lambda: adagrad(eps=0), ValueError, r"adagrad: eps must be above 0, got 0.0"),
