@@ -9,31 +9,34 @@ import numpy as np
 from nnfunc.pieces.activations import as_pair, log_softmax, softmax
 from nnfunc.pieces.layers import activation
 from nnfunc.testing.gradients import Subject, gradient_law
-from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
+from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable
 from nnfunc.testing.layers import check_layer
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import close, dtype_law, first_difference, layout_law, reordered, stable_law
+from nnfunc.testing.samples import close, dtype_law, first_difference, layout_law, precision_law, reordered, stable_law
 from nnfunc.values.arrays import locked
-from nnfunc.values.checks import base_function, problem
+from nnfunc.values.checks import as_flag, base_function, problem
 from nnfunc.values.types import Activation, Array, DType, ElementwiseFn
 
 # Values on and around the usual corners (0, +-1), and in the tails.
 _POINTS = (-20.0, -6.0, -3.0, -2.2, -1.5, -1.0, -0.6, -0.1, 0.0, 0.1, 0.6, 1.0, 1.5, 2.7, 3.0, 6.0, 20.0)
 
 
-def check_activation(f: Activation, df: ElementwiseFn | None = None, *, report: bool = False) -> list[LawResult]:
+def check_activation(
+    f: Activation, df: ElementwiseFn | None = None, *, surrogate: bool = False, report: bool = False
+) -> list[LawResult]:
     """Check that an activation keeps the laws: ``check_activation(f, df)``, or ``check_activation(relu)``.
 
     Laws:
         form; purity of f and df; elementwise; df against slopes by differences
         (a corner, as relu's at 0, has none and is left out); float32 gives
-        float32 and float64 gives float64, with the same results; finite at
-        large inputs; the same whatever the memory layout. The library's own
+        float32 and float64 gives float64, with the same results and no
+        float32 on the way; finite at large inputs; the same whatever the memory layout. The library's own
         `softmax` and `log_softmax` are checked as layers.
 
     Args:
         f: the function, or a pair ``(f, df)``, or one of the library's activations.
         df: its elementwise derivative.
+        surrogate: True declares that df is another slope than that of f on purpose.
         report: print a table of all laws, and raise nothing.
 
     Returns, Raises:
@@ -50,6 +53,7 @@ def check_activation(f: Activation, df: ElementwiseFn | None = None, *, report: 
         the slope of sum(y) that differences measure, got 0.8415
           usual cause: the sign is the opposite
           smallest input found: z = [1.0]
+          if it is meant, declare it: surrogate=True
           law: gradient
     """
     if df is None and base_function(f) in (softmax, log_softmax):
@@ -73,10 +77,13 @@ def check_activation(f: Activation, df: ElementwiseFn | None = None, *, report: 
 
     laws: list[Law] = [
         ("form", partial(_form, f, slope)), *purity_laws(f, (np.array(_POINTS),), ("z",), "f"),
-        *purity_laws(slope, (np.array(_POINTS),), ("z",), "df"), ("gradient", partial(gradient_law, subject, {"z": z})),
+        *purity_laws(slope, (np.array(_POINTS),), ("z",), "df"),
+        ("gradient", partial(not_applicable, "declared") if as_flag("check_activation", "surrogate", surrogate)
+         else partial(gradient_law, subject, {"z": z}, declare={"z": "surrogate=True"})),
         ("elementwise", partial(_elementwise, f, slope)),
         ("dtype", partial(dtype_law, compute, "{name}", "keep the dtype {dtype} of z", cause)),
         ("stable", partial(stable_law, lambda x: {"f": f(locked(x)), "df": slope(locked(x))}, z)),
+        ("precision", partial(precision_law, both, z)),
         ("memory layout", lambda: layout_law(both(grid), both(reordered(grid)), "z")),
     ]
     return judged("check_activation", laws, report)

@@ -5,7 +5,11 @@ A law is a name and a function that tries it; its verdict is a status and a word
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NoReturn, TypeAlias, TypedDict
 
 import numpy as np
@@ -46,7 +50,7 @@ def judged(checker: str, laws: Sequence[Law], report: bool) -> list[LawResult]:
         cause: Exception | None = None
         status: Status = "fail"
         try:
-            with np.errstate(all="ignore"):
+            with set_back():
                 status, detail = law()
         except Exception as error:
             detail, cause = _told(name, error), error
@@ -60,6 +64,28 @@ def judged(checker: str, laws: Sequence[Law], report: bool) -> list[LawResult]:
     if report:
         print(table([{**result, "detail": _first_line(result["detail"])} for result in results]))
     return results
+
+
+@contextmanager
+def set_back() -> Iterator[None]:
+    """Try a piece: floating-point errors are ignored, and what it sets for everybody does not outlive the trial.
+
+    Example:
+        >>> with set_back():
+        ...     _ = np.seterr(all="raise")
+        >>> np.geterr()["over"]
+        'warn'
+    """
+    environment, depth, size = dict(os.environ), sys.getrecursionlimit(), np.getbufsize()
+    try:
+        with np.errstate(all="ignore"), np.printoptions(), warnings.catch_warnings():
+            yield
+    finally:
+        sys.setrecursionlimit(depth)
+        np.setbufsize(size)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
 
 
 def _told(name: str, error: Exception) -> str:
@@ -99,8 +125,11 @@ def not_applicable(why: str) -> Verdict:
     return "not applicable", why
 
 
-def breach(subject: str, constraint: str, got: object, cause: str = "", *, shown_by: str = "") -> NoReturn:
-    """Raise AssertionError: one sentence, then the usual cause and the input that shows it, if there are any.
+def breach(
+    subject: str, constraint: str, got: object, cause: str = "", *, shown_by: str = "", declared_by: str = ""
+) -> NoReturn:
+    """Raise AssertionError: one sentence, then the usual cause, the input that shows it, and the argument by which
+    it is declared if it is meant, as far as there are any.
 
     Example:
         >>> breach("y", "be new", "a view of x", "return x.copy()", shown_by="x = [[1.0]]")
@@ -113,6 +142,7 @@ def breach(subject: str, constraint: str, got: object, cause: str = "", *, shown
     text = f"{subject} must {constraint}, got {got if isinstance(got, str) else describe(got)}"
     text += f"\n  usual cause: {cause}" if cause else ""
     text += f"\n  smallest input found: {shown_by}" if shown_by else ""
+    text += f"\n  if it is meant, declare it: {declared_by}" if declared_by else ""
     raise AssertionError(text)
 
 

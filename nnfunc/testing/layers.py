@@ -9,18 +9,21 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.inspection.gradcheck import affordable
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_is_pair
 from nnfunc.network.guard import check_layer as check_arguments
 from nnfunc.network.kinds import statistics
 from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
-from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
+from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, set_back, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
-    close, dtype_law, first_difference, in_dtype, layout_law, looks_drawn, own_rows, reordered, shifted, stable_law,
+    close, dtype_law, first_difference, in_dtype, key_law, layout_law, offset_law, own_rows,
+    precision_law, reordered, shifted, stable_law,
+    zeroed,
 )
 from nnfunc.values.arrays import as_inputs, locked
-from nnfunc.values.checks import FLOAT32, FLOAT64, problem
+from nnfunc.values.checks import FLOAT32, FLOAT64, as_flag, problem
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import Array, DType, Key, Layer, Params, Pullback
 
@@ -32,23 +35,34 @@ _KEYS = 64
 _MEAN_KEYS = 400
 _NOISY_ROWS = 64
 
+# Of a layer so large that fewer slopes than this can be tried, other laws try less too.
+_FEW = 30
+_FEW_ROWS = 6
+_DRAWN = 300_000
+_LARGE_BATCH = 40
+
 
 def check_layer(
     layer: Layer, x: ArrayLike, *, params: Params | None = None, independent_rows: bool = True, inference: bool = True,
-    noise: bool | None = None, unbiased: bool = True, fixed: Collection[str] = (), report: bool = False,
+    noise: bool | None = None, unbiased: bool = True, fixed: Collection[str] = (), surrogate: Collection[str] = (),
+    x_slope: bool = True, report: bool = False,
 ) -> list[LawResult]:
     """Check that a layer, or a whole network, keeps the laws of layers.
 
     Laws:
         form; init repeats, keeps its dtype and shares nothing; purity of
-        forward and of the way back, with and without a key; gradients of every
-        parameter and of the input against slopes by differences, at the params
-        given and away from them; float32 gives float32 and float64 gives
-        float64, with the same results; a row by itself gives what it gives in a
-        batch; rows do not touch at inference; gradients of rows add up; keys
-        decide the noise, and its mean, if the layer has no params, is
+        forward and of the way back, with and without a key; finite wherever x
+        is, also at params of 0 and at rows of zeros, if x has such columns;
+        gradients of every parameter and of the input against slopes by
+        differences, at the params given and away from them; float32 gives
+        float32 and float64 gives float64, with the same results, also far from
+        0; a row gives by itself, and in batches of other sizes and orders, what
+        it gives in one; rows do not touch at inference; gradients of rows add
+        up; keys decide the noise, and its mean, if the layer has no params, is
         inference; finite at large inputs; a way back that is linear; the same
-        whatever the memory layout.
+        whatever the memory layout. What a layer refuses with an error is not
+        tried. In a large layer some slopes are tried, as in `check_grads`, and
+        fewer keys.
 
     Args:
         layer: ``(init, forward)``.
@@ -61,6 +75,10 @@ def check_layer(
         noise: whether a key makes the layer draw; None to find out.
         unbiased: False declares that the mean of the noise is not inference.
         fixed: names of params that have no gradient on purpose.
+        surrogate: names of params, and "x" for the input, whose gradient is
+            another than the slope on purpose (straight-through, reversed, stopped).
+        x_slope: False declares that x has no slope, as indices have none: dx()
+            is zeros, and only values of x that are given are tried.
         report: print a table of all laws, and raise nothing.
 
     Returns:
@@ -70,8 +88,8 @@ def check_layer(
     Raises:
         AssertionError: a law is broken or cannot be decided; the message says
             which, where, what was expected, and the usual cause.
-        TypeError, ValueError: `x` holds no rows of floats, or `fixed` a name
-            that is not in the params.
+        TypeError, ValueError: `x` holds no rows of floats, or `fixed` or
+            `surrogate` a name that is not in the params.
 
     Example:
         >>> from nnfunc import dense, relu
@@ -79,44 +97,87 @@ def check_layer(
         >>> sorted({result["status"] for result in results})
         ['not applicable', 'pass']
     """
+    x_slope = as_flag("check_layer", "x_slope", x_slope)
     rows = locked(as_inputs("check_layer", "x", x, FLOAT64)[:_ROWS])
     modes: list[Key | None] = [None, _TRAINING] if inference else [_TRAINING]
-    form: Law = ("form", partial(_form, layer, rows, params, modes))
+    form: Law = ("form", partial(_form, layer, rows, params, modes, x_slope))
     try:
-        held = _start(layer, rows, params)
-        own = own_rows(rows, partial(_runs, layer, held, modes))
-        moved_params = shifted(held)
-        away = moved_params if _runs(layer, moved_params, modes, own) else held
-        dy = weights_for(layer[1](in_dtype(held, FLOAT64), own.copy(), modes[0])[0])
+        with set_back():
+            held = _start(layer, rows, params)
+            few = affordable(held, rows) < _FEW
+            rows = locked(rows[:_FEW_ROWS]) if few else rows
+            own = own_rows(rows, partial(_runs, layer, held, modes), 3 if few else 5, moved=x_slope)
+            moved_params = shifted(held)
+            away = moved_params if _runs(layer, moved_params, modes, own) else held
+            dy = weights_for(layer[1](in_dtype(held, FLOAT64), own.copy(), modes[0])[0])
+            there = {name: array.copy() for name, array in away.items()}
+            at_first = bits(_there_and_back(layer, there, own.copy(), dy.copy(), modes[0]))
+            keyless = few and len(modes) == 2 and _same_without_key(layer, away, own, dy)
     except Exception as error:
         return judged("check_layer", [form, stumbled(error)], report)
-    for name in fixed:
-        if name not in held:
-            raise ValueError(problem("check_layer", "fixed", f"hold names of params ({', '.join(held)})", repr(name)))
-    none = set(fixed) | set(statistics(layer))
+    for argument, names, known in (("fixed", fixed, tuple(held)), ("surrogate", surrogate, (*held, "x"))):
+        for name in names:
+            if name not in known:
+                constraint = f"hold names of params ({', '.join(known)})"
+                raise ValueError(problem("check_layer", argument, constraint, repr(name)))
+    none = set(fixed) | set(statistics(layer)) | set(surrogate)
     moved = tuple(name for name in held if name not in none)
+    points = [(held, rows), (away, own)]
+    above = {name for name in moved if away[name].min(initial=1) > 0}
+    below = {name: locked(-array) if name in above else array for name, array in away.items()}
+    if above and _runs(layer, below, modes, own):
+        points.append((below, own))  # what is drawn or starts above 0 does not always stay there
     given, declared = partial(not_applicable, "params were given"), partial(not_applicable, "declared")
-    laws: list[Law] = [form, ("init", partial(_init, layer) if params is None else given)]
-    for mode in modes:
+    laws: list[Law] = [form, ("init", partial(_init, layer, few) if params is None else given)]
+    for mode in modes[:1] if keyless else modes:
         which = "inference" if mode is None else "training"
         there_and_back = partial(_there_and_back, layer, key=mode)
+        laws += purity_laws(there_and_back, (dict(away), own, dy), ("params", "x", "dy"), which)
+    laws += [("finite", partial(_finite, layer, (held, rows), (away, own), modes, none - set(surrogate), x_slope, few))]
+    for mode in modes[:1] if keyless else modes:
+        which = "inference" if mode is None else "training"
         laws += [
-            *purity_laws(there_and_back, (dict(away), own, dy), ("params", "x", "dy"), which),
-            (f"calls apart, {which}", partial(_calls_apart, layer, away, own, mode)),
-            (f"gradient, {which}", partial(_gradient, layer, ((held, rows), (away, own)), mode, moved)),
+            (f"calls apart, {which}", partial(_calls_apart, layer, away, own, mode, x_slope)),
+            (f"gradient, {which}", partial(_gradient, layer, points, mode, moved, x_slope and "x" not in surrogate)),
             (f"dtype, {which}", partial(_dtype, layer, away, own, mode)),
         ]
+    if keyless:
+        laws += [("training", partial(not_applicable, "with a key all is as without, and the layer is large"))]
     rowwise = inference and independent_rows
+    everything = partial(_everything, layer, held, modes)
+    quiet = partial(_everything, layer, away, modes[:1])
     laws += [
         ("one row", partial(_one_row, layer, away, own) if rowwise else declared),
         ("rows independent", partial(_rows_independent, layer, away, own) if rowwise else declared),
         ("gradients add up", partial(_add_up, layer, away, own) if rowwise else declared),
-        ("keys", partial(_draws, layer, held, own, inference, noise, unbiased)),
-        ("stable", partial(stable_law, partial(_everything, layer, held, modes), np.concatenate([own, -own]))),
-        ("linear way back", partial(_linear, layer, away, own, modes)),
-        ("memory layout", partial(_layout, layer, away, own, modes)),
+        ("keys", partial(_draws, layer, held, own, inference, noise, unbiased, keyless, x_slope)),
+        ("stable", partial(stable_law, everything, np.concatenate([own, -own])) if x_slope else declared),
+        ("offset", partial(_offset, layer, held, own, modes) if x_slope else declared),
+        ("precision", partial(precision_law, quiet, own) if x_slope else declared),
+        ("linear way back", partial(_linear, layer, away, own, modes[:1] if keyless else modes)),
+        ("memory layout", partial(_layout, layer, away, own, modes[:1] if keyless else modes)),
+        ("same at the end", partial(_as_at_first, layer, away, own, dy, modes[0], at_first)),
     ]
     return judged("check_layer", laws, report)
+
+
+def _same_without_key(layer: Layer, params: Params, x: Array, dy: Array) -> bool:
+    """Say whether a pass with a key gives what one without it does."""
+    try:
+        still, trained = (bits(_there_and_back(layer, params, x, dy, key)) for key in (None, _TRAINING))
+        return still == trained
+    except Exception:
+        return False
+
+
+def _as_at_first(
+    layer: Layer, params: Params, x: Array, dy: Array, key: Key | None, at_first: tuple[object, ...]
+) -> Verdict:
+    """Check that, after all calls, the layer still gives what it gave at first."""
+    if bits(_there_and_back(layer, params, x, dy, key)) != at_first:
+        cause = "state kept between calls: a counter, a list, an attribute, a default argument"
+        breach("y and its way back", "be after many calls what they were at first", "others", cause)
+    return "pass", ""
 
 
 def _start(layer: Layer, x: Array, params: Params | None) -> Params:
@@ -161,11 +222,11 @@ def _largest(arrays: Mapping[str, Array]) -> float:
     return max((float(np.max(np.abs(array), initial=0)) for array in arrays.values()), default=0.0)
 
 
-def _form(layer: Layer, x: Array, params: Params | None, modes: list[Key | None]) -> Verdict:
+def _form(layer: Layer, x: Array, params: Params | None, modes: list[Key | None], x_slope: bool) -> Verdict:
     """Check that the layer takes and returns what layers do, in every mode."""
     check_arguments("check_layer", "layer", layer)
     held = _start(layer, x, params)
-    for mode in [*modes, 7]:
+    for mode in [*modes, *([7] if affordable(held, x) >= _FEW else [])]:
         which = "without a key" if mode is None else f"with key {mode}"
         result = layer[1]({name: np.array(array) for name, array in held.items()}, np.array(x), mode)
         if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
@@ -186,10 +247,12 @@ def _form(layer: Layer, x: Array, params: Params | None, modes: list[Key | None]
                 breach(f"the gradient of {name}", constraint, np.shape(array), cause)
         if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
             breach("dx()", f"have the shape {x.shape} of x", dx)
+        if not x_slope and dx.any():
+            breach("dx()", "be zeros, as x_slope=False declares", dx)
     return "pass", ", ".join(f"{name} {array.shape}" for name, array in held.items()) or "no params"
 
 
-def _init(layer: Layer) -> Verdict:
+def _init(layer: Layer, few: bool) -> Verdict:
     """Check that init is pure, keeps its dtype and draws from its key."""
     for dtype in (FLOAT32, FLOAT64):
         first, second = dict(layer[0]((0, 1), dtype)), dict(layer[0]((0, 1), dtype))
@@ -204,25 +267,61 @@ def _init(layer: Layer) -> Verdict:
             if np.shares_memory(array, np.asarray(second[name])):
                 cause = "a kept array is returned"
                 breach(f"init's {name}", "be a new array at each call", "the same memory twice", cause)
-    others = [layer[0](key, FLOAT64) for key in (0, 1, (0, 2), (1, 1), (0, 0))]
-    for name, array in layer[0]((0, 1), FLOAT64).items():
-        if looks_drawn(array) and all(bits(array) == bits(other[name]) for other in others):
-            constraint = "differ from key to key, as it looks drawn"
-            breach(f"init's {name}", constraint, "the same for 6 keys", "the key is ignored")
-    return "pass", "6 keys"
+    return key_law(lambda key: layer[0](key, FLOAT64), "init's {name}", few) if first else ("pass", "no params")
 
 
-def _calls_apart(layer: Layer, params: Params, x: Array, key: Key | None) -> Verdict:
+def _finite(
+    layer: Layer, given: tuple[Params, Array], own: tuple[Params, Array], modes: list[Key | None], none: set[str],
+    x_slope: bool, few: bool,
+) -> Verdict:
+    """Check that all is finite at the rows given and at others, and that zeros give no NaN where y is finite."""
+    cause = "0 / 0, sqrt or log at 0, or a power of 0: add a small number under the root, or use np.where with care"
+    for params, x in (given, own):
+        for name, array in _everything(layer, params, modes, x).items():
+            if not np.isfinite(array).all():
+                at = tuple(int(i) for i in np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape))
+                shown = f"x = {listed(x[at[0] : at[0] + 1])}" if name[0] in "yd" else "the rows given"
+                breach(f"{name}{list(at)}", "be finite where x is", f"{array[at]}", cause, shown_by=shown)
+    (held, rows), (_, others) = given, own
+    moved = [name for name in held if name not in none]
+    half: Params = {name: locked(array * (np.arange(array.size) % 2).reshape(array.shape)) if name in moved else array
+            for name, array in held.items()}
+    none_left: Params = {**held, **zeroed({name: held[name] for name in moved})}
+    cases = [(none_left, others, "params of 0"), (half, others, "params of which every second is 0")] if moved else []
+    if x_slope and (rows <= 0).any() and (rows >= 0).any():
+        cases += [(held, locked(np.zeros_like(others)), "rows of zeros"),
+                  (held, locked(others * (np.arange(others.size) % 2).reshape(others.shape)), "rows with zeros")]
+    tried = 2
+    cases = cases[:1] if few else cases
+    for params, x, where in cases:
+        try:
+            found = _everything(layer, params, modes, x)
+        except Exception:
+            continue
+        if all(np.isfinite(array).all() for name, array in found.items() if name[0] == "y"):
+            tried += 1
+            for name, array in found.items():
+                if np.isnan(array).any():
+                    breach(name, f"not be NaN at {where}, where y is finite", "nan", cause)
+    left_out = f", {2 + len(cases) - tried} of zeros refused or beyond float" if tried < 2 + len(cases) else ""
+    return "pass", f"{tried} points{left_out}"
+
+
+def _calls_apart(layer: Layer, params: Params, x: Array, key: Key | None, x_slope: bool) -> Verdict:
     """Check that calls know nothing of each other: other inputs in between change neither results nor ways back."""
     y, pullback = layer[1](params, x, key)
     kept, dy = bits(y), locked(weights_for(y))
     alone = bits(_there_and_back(layer, params, x, dy, key)[1:])
-    other = locked(x[::-1] + 0.125) if _runs(layer, params, [key], x[::-1] + 0.125) else locked(x[::-1].copy())
-    layer[1](params, other, key)[1](dy)
+    moves = x_slope and _runs(layer, params, [key], x[::-1] + 0.125)
+    layer[1](params, locked(x[::-1] + 0.125 if moves else x[::-1].copy()), key)[1](dy)
     grads, dx = pullback(dy)
     late = bits((grads, dx()))
+    same_dx = bits(dx()) == late[2]
+    pullback(locked(-2 * dy))
     again, dx_again = pullback(dy)
     twice = bits((again, dx_again()))
+    if not same_dx:
+        breach("dx", "give the same when called again", "another result", "it changes what it holds")
     if bits(y) != kept:
         cause = "a buffer is kept and written to again"
         breach("y", "stay as it is when forward is called again", "other values", cause)
@@ -235,7 +334,7 @@ def _calls_apart(layer: Layer, params: Params, x: Array, key: Key | None) -> Ver
 
 
 def _gradient(
-    layer: Layer, points: tuple[tuple[Params, Array], ...], key: Key | None, moved: tuple[str, ...]
+    layer: Layer, points: list[tuple[Params, Array]], key: Key | None, moved: tuple[str, ...], x_slope: bool
 ) -> Verdict:
     """Check the gradients of params and of x at some points."""
     name = "x" if "x" not in points[0][0] else "the input x"
@@ -247,8 +346,17 @@ def _gradient(
         grads, dx = called(case)[1](locked(r))
         return {**grads, name: dx()}
 
-    subject: Subject = {"forward": lambda case: called(case)[0], "back": back, "rows": (name,), "moved": (*moved, name)}
-    return gradient_law(subject, *({**params, name: x} for params, x in points))
+    # A layer that takes certain values only, such as indices, has no slope that could be measured.
+    refused = x_slope and not all(_runs(layer, params, [key], x + way) for params, x in points for way in (1e-5, -1e-5))
+    names = (*moved, name) if x_slope and not refused else moved
+    subject: Subject = {"forward": lambda case: called(case)[0], "back": back, "rows": (name,), "moved": names}
+    declare = {each: f"surrogate=[{each!r}] for another gradient, fixed=[{each!r}] for none" for each in moved}
+    declare[name] = "surrogate=['x'] for another gradient, x_slope=False for none, as with indices"
+    if not names:
+        return not_applicable("x is refused where it is moved" if refused else "declared")
+    status, detail = gradient_law(subject, *({**params, name: x} for params, x in points), declare=declare)
+    left_out = ", x not moved: refused" if refused else "" if x_slope else ", x not compared: declared"
+    return status, detail + left_out
 
 
 def _dtype(layer: Layer, params: Params, x: Array, key: Key | None) -> Verdict:
@@ -263,7 +371,7 @@ def _dtype(layer: Layer, params: Params, x: Array, key: Key | None) -> Verdict:
 
 
 def _one_row(layer: Layer, params: Params, x: Array) -> Verdict:
-    """Check that a row by itself gives what it gives in a batch, forward and back."""
+    """Check that a row gives by itself, and in batches of other sizes and orders, what it gives in a batch."""
     dy = locked(weights_for(layer[1](params, x, None)[0]))
     y, _, dx = _there_and_back(layer, params, x, dy, None)
     for i in range(len(x)):
@@ -275,7 +383,15 @@ def _one_row(layer: Layer, params: Params, x: Array) -> Verdict:
                 cause = cause if own.shape == batch.shape else "an axis of length 1 is lost"
                 subject, got = f"{name} of row {i} by itself", first_difference(own, batch)
                 breach(subject, "be what it is in a batch", got, cause, shown_by=f"x = {listed(row)}")
-    return "pass", f"{len(x)} rows"
+    sizes = [2, _LARGE_BATCH, *({x.shape[1], len(np.ravel(y[0]))} if x.ndim == 2 else ())]
+    for batch_of in [np.arange(len(x))[::-1], *(np.resize(np.arange(len(x)), n) for n in sizes if n <= _LARGE_BATCH)]:
+        own_y, _, own_dx = _there_and_back(layer, params, locked(x[batch_of]), locked(dy[batch_of]), None)
+        for name, own, batch in (("y", own_y, y[batch_of]), ("dx()", own_dx, dx[batch_of])):
+            if not close(own, batch):
+                cause = "something that asks how many rows there are, or where a row stands"
+                subject = f"{name} of a row in a batch of {len(batch_of)}"
+                breach(subject, f"be what it is in one of {len(x)}", first_difference(own, batch), cause)
+    return "pass", f"{len(x)} rows, batches of {', '.join(map(str, sorted({1, len(x), *sizes})))}"
 
 
 def _rows_independent(layer: Layer, params: Params, x: Array) -> Verdict:
@@ -328,6 +444,19 @@ def _linear(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> 
     return "pass", "dy by 1e6 and 1e-6"
 
 
+def _offset(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> Verdict:
+    """Check that y far from 0 is right in float32, where no noise is drawn."""
+    quiet = [key for key in modes if key is None or bits(layer[1](params, x, 0)[0]) == bits(layer[1](params, x, 1)[0])]
+    if not quiet:
+        return not_applicable("noise is drawn")
+
+    def outputs(rows: Array) -> dict[str, Array]:
+        held = in_dtype(params, rows.dtype)
+        return {f"y{'' if key is None else ', with a key'}": layer[1](held, locked(rows), key)[0] for key in quiet}
+
+    return offset_law(outputs, x)
+
+
 def _layout(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> Verdict:
     """Check that nothing depends on the memory layout of params and rows."""
     plain = _everything(layer, params, modes, x)
@@ -335,29 +464,39 @@ def _layout(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> 
     return layout_law(plain, strange, "what is given", _largest(plain))
 
 
-def _draws(layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, unbiased: bool) -> Verdict:
+def _draws(
+    layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, unbiased: bool, keyless: bool,
+    x_slope: bool,
+) -> Verdict:
     """Check over many keys that every part of a key matters, and that the mean over keys is inference."""
     forward = layer[1]
 
     def outputs(keys: Iterable[Key]) -> list[Array]:
         return [forward(params, x, key)[0] for key in keys]
 
+    if keyless and not noise:
+        return not_applicable("draws nothing, for one key")
+    count = max(4, min(_KEYS, affordable(params, x) // 4, _DRAWN // x.size))
     groups = {
-        "0, 1, 2, ...": outputs(range(_KEYS)),
-        "(0, 0), (0, 1), ...": outputs((0, i) for i in range(_KEYS)),
-        "(0, 1, 0), (0, 1, 1), ...": outputs((0, 1, i) for i in range(_KEYS)),
-        "(0, 5), (1, 5), ...": outputs((i, 5) for i in range(_KEYS)),
-        "(0, 63), (1, 62), ...": outputs((i, _KEYS - 1 - i) for i in range(_KEYS)),
+        "0, 1, 2, ...": outputs(range(count)),
+        "(0, 0), (0, 1), ...": outputs((0, i) for i in range(count)),
+        "(0, 1, 0), (0, 1, 1), ...": outputs((0, 1, i) for i in range(count)),
+        "(0, 5), (1, 5), ...": outputs((i, 5) for i in range(count)),
+        "(0, 63), (1, 62), ...": outputs((i, _KEYS - 1 - i) for i in range(count)),
     }
     varied = {keys: len({bits(y) for y in group}) > 1 for keys, group in groups.items()}
     if not any(varied.values()):
-        return _without_noise(layer, params, x, inference, noise, groups["0, 1, 2, ..."][0])
+        return _without_noise(layer, params, x, inference, noise, groups["0, 1, 2, ..."][0], x_slope)
     if noise is False:
         breach("y", "not depend on the key, as declared", "other values for other keys")
     for keys, moves in varied.items():
         if not moves:
             cause = "only a part of the key is used"
             breach(f"y for the keys {keys}", "differ from key to key", "the same for all", cause)
+    forth, back = (outputs(keys) for keys in (((i, 70 + i) for i in range(count)), ((70 + i, i) for i in range(count))))
+    if all(bits(a) == bits(b) for a, b in zip(forth, back, strict=True)):
+        cause = "the order in the key is lost, by a sum or a set"
+        breach("y for the keys (0, 70) and (70, 0), (1, 71) and (71, 1), ...", "differ", "the same for all", cause)
     if not inference:
         return "pass", "differs from key to key"
     x = locked(np.tile(x, (math.ceil(_NOISY_ROWS / len(x)), *[1] * (x.ndim - 1))))
@@ -365,10 +504,13 @@ def _draws(layer: Layer, params: Params, x: Array, inference: bool, noise: bool 
     if bits(forward(params, x, 0)[0]) == bits(still) != bits(forward(params, x, 1)[0]):
         breach("y for the key 0", "be that of a training pass", "inference", "0 is a key: ask whether key is None")
     # Of a mean that goes through a curve, nothing simple holds.
-    if not unbiased or params or not close(forward(params, locked(2 * x), None)[0], 2 * still) or not still.any():
+    runs = x_slope and _runs(layer, params, [None], 2 * x)
+    linear = runs and close(forward(params, locked(2 * x), None)[0], 2 * still)
+    if not unbiased or params or not linear or not still.any():
         return "pass", "differs from key to key"
-    shares = [float(np.vdot(y, still) / np.vdot(still, still)) for y in outputs((9, i) for i in range(_MEAN_KEYS))]
-    mean, spread = float(np.mean(shares)), float(np.std(shares)) / math.sqrt(_MEAN_KEYS)
+    many = max(8, min(_MEAN_KEYS, _DRAWN // x.size))
+    shares = [float(np.vdot(y, still) / np.vdot(still, still)) for y in outputs((9, i) for i in range(many))]
+    mean, spread = float(np.mean(shares)), float(np.std(shares)) / math.sqrt(many)
     if abs(mean - 1) > max(0.01, 6 * spread):
         cause = "what is kept must be scaled by 1 / (1 - rate), in training or, inverted, at inference"
         breach("the mean of y over keys", "be y without a key", f"{mean:.2f} times that", cause)
@@ -376,16 +518,19 @@ def _draws(layer: Layer, params: Params, x: Array, inference: bool, noise: bool 
 
 
 def _without_noise(
-    layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, trained: Array
+    layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, trained: Array,
+    x_slope: bool,
 ) -> Verdict:
     """Judge a layer that gives the same for all keys, whether it was meant to or not."""
     if noise:
-        breach("y", "differ from key to key, as declared", f"the same for {5 * _KEYS} keys", "the key is ignored")
+        breach("y", "differ from key to key, as declared", "the same for all keys tried", "the key is ignored")
     if not inference or noise is False or close(layer[1](params, x, None)[0], trained):
         return "not applicable", "draws nothing"
     other = np.array(x)
-    other[0] = x[0] * 0.5 + x[-1] * 0.5 + 0.25
+    other[0] = x[0] * 0.5 + x[-1] * 0.5 + 0.25 if x_slope else x[-1]
+    if not _runs(layer, params, [0], other):
+        return not_applicable("draws nothing; other rows are refused")
     if close(layer[1](params, locked(other), 0)[0][1:], trained[1:]):
         cause = "the key is ignored, and one mask is used for all; declare noise=False if nothing is meant to be drawn"
-        breach("y", "differ from key to key, as a key changes it", f"the same for {5 * _KEYS} keys", cause)
+        breach("y", "differ from key to key, as a key changes it", "the same for all keys tried", cause)
     return "not applicable", "draws nothing; rows touch in training"

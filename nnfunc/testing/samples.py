@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.testing.laws import Verdict, breach
+from nnfunc.testing.purity import bits
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import FLOAT32, FLOAT64
 from nnfunc.values.keys import generator
-from nnfunc.values.types import AnyArray, Array, DType, Params
+from nnfunc.values.types import AnyArray, Array, DType, Key, Params
 
 LAYOUT_CAUSE = "ravel, reshape or a flat index in another order"
 
@@ -21,12 +22,23 @@ _LARGE = (30.0, 300.0)
 _LARGEST = 1e4
 _ROOM = 1e37
 
+# Keys that must draw different numbers, group by group: in order, sum, product, digits, high bits and length.
+_KEY_GROUPS: tuple[tuple[Key, ...], ...] = (
+    (0, 1, 2), ((0, 1), (1, 0), (0, 2), (1, 1)), ((0, 0), (0, 1), (0, 2)), ((0, 1, 0), (0, 1, 1), (0, 0, 1)),
+    ((1, 5), (2, 5)), ((1, 2), (2, 1), (3, 0), (0, 3)), ((1, 2, 3), (3, 2, 1), (2, 1, 3)),
+    ((1, 6), (2, 3), (6, 1), (3, 2)), ((1, 23), (12, 3)), ((0, 1), (0, 11), (0, 101), (0, 1001)),
+    ((0, 1), (0, 257), (0, 65537), (0, 2**31 + 1)),
+)
+_LONG_KEYS: tuple[Key, ...] = (1, 65537, 2**32 + 1, 2**64 + 1)
+_PLENTY = 64
+_OFFSET = 1e3
 
-def own_rows(x: Array, accepts: Callable[[Array], bool], n: int = 5) -> Array:
+
+def own_rows(x: Array, accepts: Callable[[Array], bool], n: int = 5, moved: bool = True) -> Array:
     """Return n rows made of values from the same columns of `x`, or `x` itself where such rows are not accepted.
 
-    Unless all values are whole numbers, they are scaled a little, so that no
-    two rows are equal.
+    Unless all values are whole numbers, or must not be `moved`, they are scaled
+    a little, so that no two rows are equal.
 
     Example:
         >>> own_rows(np.array([[0.5, 1.5]]), lambda x: True).shape
@@ -36,8 +48,8 @@ def own_rows(x: Array, accepts: Callable[[Array], bool], n: int = 5) -> Array:
     picked = draw.integers(0, len(x), (n, *x.shape[1:]))
     rows: Array = np.take_along_axis(x, picked, axis=0) if x.ndim > 1 else x[picked]
     whole = bool((np.round(x) == x).all())
-    candidates = [rows] if whole and len(x) > 1 else []
-    candidates += [rows * draw.uniform(0.6, 1.4, rows.shape), rows]
+    candidates = [rows] if not moved or (whole and len(x) > 1) else []
+    candidates += [rows * draw.uniform(0.6, 1.4, rows.shape), rows] if moved else []
     return next((locked(each) for each in candidates if accepts(locked(each))), x)
 
 
@@ -101,7 +113,8 @@ def shifted(params: Params) -> Params:
     draw = generator((8, len(params)))
     moved: dict[str, Array] = {}
     for name, array in params.items():
-        way = draw.uniform(0.1, 0.3, array.shape) * np.where(draw.random(array.shape) < 0.5, -1.0, 1.0)
+        way = draw.uniform(-0.2, 0.2, array.shape)
+        way += np.copysign(0.1, way)
         moved[name] = locked(array * (1 + way) if array.size and array.min() > 0 else array + way)
     return moved
 
@@ -169,6 +182,44 @@ def looks_drawn(array: Array) -> bool:
     centred = flat - flat.mean()
     along = abs(float(np.vdot(centred[1:], centred[:-1]))) / float(np.vdot(centred, centred))
     return along < 4 / math.sqrt(flat.size)
+
+
+def key_law(draw: Callable[[Key], Mapping[str, Array]], subject: str, few: bool = False) -> Verdict:
+    """Check that every part of a key and their order matter to what is drawn; `few` keys where a draw is long.
+
+    Example:
+        >>> from nnfunc import generator
+        >>> key_law(lambda key: {"W": generator(key).normal(size=20)}, "the {name}")
+        ('pass', 'differs from key to key, for 40 keys')
+        >>> key_law(lambda key: {"W": np.ones(20)}, "the {name}")
+        ('pass', 'draws nothing')
+    """
+    groups = (((0, 1), (1, 0)),) if few else _KEY_GROUPS
+    found = [{key: draw(key) for key in keys} for keys in groups]
+    if not few:
+        try:
+            found.append({key: draw(key) for key in _LONG_KEYS})
+            groups = (*groups, _LONG_KEYS)
+        except Exception:
+            found = found[: len(groups)]  # seeds of 64 bits are refused, not mistaken for others
+    first = found[0][groups[0][0]]
+    told = {name: {key: bits(arrays[name]) for group in found for key, arrays in group.items()} for name in first}
+    for name, by_key in told.items():
+        drawn = looks_drawn(first[name])
+        if len(set(by_key.values())) == 1:
+            if drawn:
+                constraint = "differ from key to key, as it looks drawn"
+                breach(subject.format(name=name), constraint, f"the same for {len(by_key)} keys", "the key is ignored")
+            continue
+        for keys in groups:
+            # Few values that are signs, say, may be the same by chance.
+            if (drawn or first[name].size >= _PLENTY) and len({by_key[key] for key in keys}) < len(keys):
+                got = f"the same for two of {', '.join(map(str, keys))}"
+                cause = "the key, a part of it or their order is ignored; draw from generator(key)"
+                breach(subject.format(name=name), "differ from key to key", got, cause)
+    if all(len(set(by_key.values())) == 1 for by_key in told.values()):
+        return "pass", "draws nothing"
+    return "pass", f"differs from key to key, for {sum(map(len, groups))} keys"
 
 
 def check_finite(subject: str, constraint: str, array: ArrayLike, cause: str = "") -> None:
@@ -239,21 +290,96 @@ def stable_law(everything: Callable[[Array], dict[str, Array]], x: Array) -> Ver
     """
     unit = x / max(float(np.max(np.abs(x), initial=0)), 1e-30)
     cause = "exp overflows, or log is given a 0: subtract the maximum first, use log1p, expm1 or logaddexp"
-    try:
-        everything(unit * _LARGE[0])
-    except Exception:
-        return "not applicable", "large inputs are refused"
+    tried = beyond = 0
     for size in _LARGE:
-        exact = everything(unit * size)
-        rounded = everything((unit * size).astype(np.float32))
+        try:
+            exact, rounded = everything(unit * size), everything((unit * size).astype(np.float32))
+        except Exception:
+            return "not applicable", f"inputs of {size:g} are refused"
         for name, reference in exact.items():
-            wrong = np.flatnonzero(~np.isfinite(rounded[name]) & (np.abs(reference) < _ROOM))
+            held = np.abs(reference) < _ROOM
+            tried, beyond = tried + reference.size, beyond + int(np.count_nonzero(~held))
+            wrong = np.flatnonzero(~np.isfinite(rounded[name]) & held)
             if wrong.size:
                 true, got = reference.flat[wrong[0]], rounded[name].flat[wrong[0]]
                 constraint = f"be finite in float32 at inputs of {size:g}, where it is {true:.4g}"
                 breach(name, constraint, f"{got}", cause)
-    before = everything(unit * _LARGE[-1])
-    for name, array in everything(unit * _LARGEST).items():
+    if tried == beyond:
+        return "not applicable", f"all {tried} values are beyond float32"
+    left_out = f", {beyond} of {tried} values beyond float32 left out" if beyond else ""
+    try:
+        before, after = exact, everything(unit * _LARGEST)
+    except Exception:
+        return "pass", f"inputs up to {_LARGE[-1]:g}, {_LARGEST:g} is refused{left_out}"
+    for name, array in after.items():
         if np.isnan(array).any() and not np.isnan(before[name]).any():
             breach(name, f"not be NaN at inputs of {_LARGEST:g}", "nan", cause)
-    return "pass", f"inputs up to {_LARGEST:g}"
+    return "pass", f"inputs up to {_LARGEST:g}{left_out}"
+
+
+def offset_law(everything: Callable[[Array], dict[str, Array]], x: Array) -> Verdict:
+    """Try inputs far from 0: float32 must give what float64 gives, give or take what rounding the inputs would do.
+
+    Example:
+        >>> offset_law(lambda x: {"y": 2 * x}, np.ones((1, 2)))
+        ('pass', 'inputs around 1000')
+    """
+    rounded = (x + _OFFSET).astype(np.float32)
+    exact = rounded.astype(np.float64)
+    signs = np.where(generator((5, x.size)).random(x.shape) < 0.5, -1.0, 1.0)
+    try:
+        single, double = everything(rounded), everything(exact)
+        usual, nearby = everything(x), everything(exact * (1 + float(np.finfo(np.float32).eps) * signs))
+    except Exception:
+        return "not applicable", f"inputs around {_OFFSET:g} are refused"
+    compared = 0
+    for name, reference in double.items():
+        held = np.abs(reference) < _ROOM
+        if not held.any():
+            continue
+        compared += 1
+        moved = np.max(np.abs(nearby[name] - reference), initial=0, where=held)
+        room = 1e-3 * np.max(np.abs(reference), initial=0, where=held) + 100 * moved
+        room += 1e-5 * np.max(np.abs(usual[name]), initial=0, where=np.isfinite(usual[name]))
+        off = ~(np.abs(single[name] - reference) <= room) & held
+        if np.count_nonzero(off) > 0.02 * off.size:
+            got = first_difference(np.where(held, single[name], 0), np.where(held, reference, 0))
+            cause = "a difference of large numbers, as in mean(x * x) - mean(x)^2: take mean((x - mean(x))^2)"
+            breach(f"{name} in float32", f"be what it is in float64 for inputs around {_OFFSET:g}", got, cause)
+    return ("pass", f"inputs around {_OFFSET:g}") if compared else ("not applicable", "all values are beyond float32")
+
+
+def precision_law(everything: Callable[[Array], dict[str, Array]], x: Array) -> Verdict:
+    """Move float64 inputs by less than float32 can tell apart: what is computed must follow smoothly.
+
+    Example:
+        >>> x = np.linspace(0.1, 2, 12).reshape(4, 3)
+        >>> precision_law(lambda x: {"y": np.tanh(x)}, x)
+        ('pass', 'no float32 on the way')
+        >>> precision_law(lambda x: {"y": np.tanh(x.astype(np.float32)).astype(np.float64)}, x)
+        Traceback (most recent call last):
+        ...
+        AssertionError: y must be computed in float64 for float64 inputs, got steps as large as float32's
+          usual cause: a constant, buffer or cast in float32 or float16 on the way
+    """
+    step = 2.0**-24 * float(np.max(np.abs(x), initial=0))
+    way = step * generator((6, x.size)).uniform(0.5, 1.0, x.shape)
+    try:
+        centre = everything(x)
+        (near_up, near_down), (far_up, far_down) = (
+            (everything(x + factor * way), everything(x - factor * way)) for factor in (1, 64)
+        )
+    except Exception:
+        return "not applicable", "inputs nearby are refused"
+    for name, y in centre.items():
+        size = float(np.max(np.abs(y), initial=0))
+        moved = float(np.max(np.abs(near_up[name] - near_down[name]), initial=0))
+        if not (0 < size < _ROOM and moved < 1e-4 * size):
+            continue
+        # The second difference of a smooth function falls with the square of the step, that of rounding does not.
+        near, far = (np.abs(up[name] + down[name] - 2 * y) for up, down in ((near_up, near_down), (far_up, far_down)))
+        rough = (near > 1e-12 * size + 1e-6 * moved + 0.05 * far) & (near < 1e-3 * size)
+        if np.count_nonzero(rough) > 0.2 * y.size:
+            cause = "a constant, buffer or cast in float32 or float16 on the way"
+            breach(name, "be computed in float64 for float64 inputs", "steps as large as float32's", cause)
+    return "pass", "no float32 on the way"

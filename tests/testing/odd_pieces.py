@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from nnfunc.testing import check_optimizer
-from tests.testing import odd_functions, odd_layers, odd_optimizers
+from tests.testing import odd_functions, odd_layers, odd_optimizers, subtle_pieces
 
 ODD: dict[str, Callable[[], object]] = {
     **{f"layer: {name}": call for name, call in odd_layers.LAYERS.items()},
@@ -14,5 +14,6 @@ ODD: dict[str, Callable[[], object]] = {
         for name, optimizer in odd_optimizers.OPTIMIZERS.items()
     },
     "optimizer: amsgrad, declared": lambda: check_optimizer(odd_optimizers.UNCORRECTED, unbiased=False),
+    **subtle_pieces.RIGHT,
     **{f"other: {name}": call for name, call in odd_functions.OTHERS.items()},
 }

@@ -92,7 +92,7 @@ OTHERS: dict[str, tuple[Callable[[], object], str]] = {
     "one generator": (lambda: check_initializer(drawing(lambda k, s: ONE_GENERATOR.normal(size=s))), "same bits"),
     "transposed": (lambda: check_initializer(drawing(lambda k, s: generator(k).normal(size=s[::-1]))), "form"),
     "always float64": (lambda: check_initializer(lambda key, shape, dtype: generator(key).normal(size=shape)), "form"),
-    "kept array": (lambda: check_initializer(lambda key, shape, dtype: ZEROS[shape, dtype.name]), "new arrays"),
+    "kept array": (lambda: check_initializer(lambda key, shape, dtype: ZEROS[shape, dtype.name]), "no aliasing"),
     "variance for deviation": (
         lambda: check_initializer(drawing(lambda k, s: generator(k).normal(0, 2 / s[0], s)), std=(2 / 40) ** 0.5),
         "spread",

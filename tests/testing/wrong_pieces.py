@@ -12,7 +12,7 @@ from nnfunc.testing import (
     check_penalty,
     check_transform,
 )
-from tests.testing import wrong_functions, wrong_layers, wrong_optimizers, wrong_others
+from tests.testing import subtle_pieces, wrong_functions, wrong_layers, wrong_optimizers, wrong_others
 from tests.testing.makers import CLASSES, LOGITS, PROBABILITIES, TARGETS, VALUES, X
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
@@ -43,5 +43,6 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         f"optimizer: {name}": (partial(check_optimizer, optimizer), law)
         for name, (optimizer, law) in wrong_optimizers.OPTIMIZERS.items()
     },
+    **subtle_pieces.WRONG,
     **{f"other: {name}": bug for name, bug in wrong_others.OTHERS.items()},
 }
