@@ -66,7 +66,8 @@ def check_layer(
 
     Args:
         layer: ``(init, forward)``.
-        x: rows that the layer is meant for, of which the first 32 are used.
+        x: rows that the layer is meant for, of which the first 32 are used (all
+            of them to see whether results are finite).
             The checker adds rows of its own, made of values from the same columns.
         params: to check with; fresh ones from `init` if none. The library's
             batch norms are calibrated on `x`.
@@ -98,7 +99,8 @@ def check_layer(
         ['not applicable', 'pass']
     """
     x_slope = as_flag("check_layer", "x_slope", x_slope)
-    rows = locked(as_inputs("check_layer", "x", x, FLOAT64)[:_ROWS])
+    inputs = as_inputs("check_layer", "x", x, FLOAT64)
+    rows = locked(inputs[:_ROWS])
     modes: list[Key | None] = [None, _TRAINING] if inference else [_TRAINING]
     form: Law = ("form", partial(_form, layer, rows, params, modes, x_slope))
     try:
@@ -133,7 +135,9 @@ def check_layer(
         which = "inference" if mode is None else "training"
         there_and_back = partial(_there_and_back, layer, key=mode)
         laws += purity_laws(there_and_back, (dict(away), own, dy), ("params", "x", "dy"), which)
-    laws += [("finite", partial(_finite, layer, (held, rows), (away, own), modes, none - set(surrogate), x_slope, few))]
+    # A row that is not finite may be any one: all are looked at, where that takes no long time.
+    whole = rows if affordable(held, inputs) < _FEW else locked(inputs)
+    laws += [("finite", partial(_finite, layer, (held, whole), (away, own), modes, none - set(surrogate), x_slope, few))]
     for mode in modes[:1] if keyless else modes:
         which = "inference" if mode is None else "training"
         laws += [

@@ -291,6 +291,7 @@ WRONG_LAYERS: dict[str, tuple[Layer, Array, str]] = {
         rows_scaled(root_mean_square(1e-5), 3, lambda x: root_mean_square(0)(x) + 1e-5), X, "gradient"),
     "a row of zeros over its length": (rows_scaled(length, 1), WITH_ZEROS, "finite"),
     "length of a row of zeros": (lengths(np.nan), WITH_ZEROS, "finite"),
+    "length of one row of zeros among many": (lengths(np.nan), np.concatenate([POSITIVE] * 9 + [0 * X]), "finite"),
     "length of a row of zeros that is not given": (lengths(np.nan), X, "finite"),
     "deviation of equal values": (
         standardised(lambda x, mean: np.asarray(np.std(x, axis=1, keepdims=True))), WITH_EQUAL, "finite"),
