@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
-from nnfunc.network.kinds import facts, guarded, made_by, map_layers, statistics, walk
+from nnfunc.network.kinds import facts, guarded, made_by, map_layers, walk
 from nnfunc.network.loop import residual_forward
-from nnfunc.pieces.norms import without_statistics
+from nnfunc.pieces.norms import UNCALIBRATED, without_statistics
 from nnfunc.values.arrays import check_finite, lasting
 from nnfunc.values.checks import as_size, problem, require
 from nnfunc.values.params import joined, mapped
@@ -61,7 +61,7 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
         try:
             run("calibrate", map_layers(net, partial(_in_chunks, found, step))[1], held, rows, None)
         except ValueError as error:
-            if _is_uncalibrated(error):
+            if UNCALIBRATED in str(error):
                 raise ValueError(problem("calibrate", "net", WHERE_FOUND, "one inside a layer of your own")) from error
             raise
         except FloatingPointError:
@@ -79,26 +79,19 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
 
 
 def check_all_are_found(function: str, net: Layer, params: Params, x: Array) -> None:
-    """Raise if a layer of a user's own has a batch norm inside, which its inference tells on one row.
+    """Raise if a layer of a user's own has a batch norm inside, which calibration tells on two rows.
 
     Example:
         >>> from nnfunc import dense, init
         >>> check_all_are_found("train", dense(1, 1), init(dense(1, 1), 0), np.ones((1, 1), np.float32))
     """
-    if statistics(net) or all(facts(layer) for _, layer in walk(net)):
-        return  # those that are found would be told of first
+    if all(facts(layer) for _, layer in walk(net)):
+        return
     try:
-        with np.errstate(all="ignore"):
-            inner, held, row = prepared(function, net, without_statistics(params, {"": x}), x[:1], None)
-            run(function, inner[1], held, row, None)
+        calibrate(net, without_statistics(params, {"": x}), x[:2])
     except Exception as error:
-        if _is_uncalibrated(error):
+        if WHERE_FOUND in str(error):
             raise ValueError(problem(function, "net", WHERE_FOUND, "one inside a layer of your own")) from error
-
-
-def _is_uncalibrated(error: Exception) -> bool:
-    """Say whether an error is that of a batch norm without statistics."""
-    return isinstance(error, ValueError) and "be in params for inference" in str(error)
 
 
 def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> OwnForward:

@@ -23,6 +23,8 @@ _NormForward = Callable[[int, float, Params, Array, Key | None], tuple[Array, Pu
 STATISTICS = ("mean", "var")
 """What `calibrate` puts beside a batch norm's gamma and beta: no parameters, as no gradient moves them."""
 
+UNCALIBRATED = "be in params for inference (calibrate(net, params, x) puts it there after training; a training pass takes a key)"
+
 
 def layer_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
     """Return the layer that gives each row mean 0 and variance 1, then gamma * xhat + beta.
@@ -65,7 +67,8 @@ def batch_norm(n: SupportsIndex, eps: SupportsFloat = 1e-5) -> Layer:
     of, so `sgd_step` and the optimisers return params without them, and
     `calibrate` follows training. An update of your own that copies what has no
     gradient keeps them, and so does editing or averaging params: calibrate
-    after it. With row weights the batch counts all rows of weight above 0 alike.
+    after it. They are told by these four names side by side, which a layer of
+    your own therefore leaves alone. With row weights the batch counts all rows of weight above 0 alike.
 
     Args:
         n: columns of `x`, at least 1.
@@ -189,8 +192,7 @@ def batch_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | 
         return _normalised(x, gamma, beta, eps, axis=0)
     for name in STATISTICS:
         if name not in params:
-            constraint = "be in params for inference (calibrate puts it there; a training pass takes a key)"
-            raise ValueError(problem("batch_norm", name, constraint, f"only {describe(list(params))}"))
+            raise ValueError(problem("batch_norm", name, UNCALIBRATED, f"only {describe(list(params))}"))
     if not (params["var"] >= 0).all():
         raise ValueError(problem("batch_norm", "var", "be at least 0", float(params["var"].min())))
     inverse = 1 / np.sqrt(params["var"] + eps)

@@ -23,6 +23,7 @@ from nnfunc.network.kinds import statistics, trained
 from nnfunc.pieces.clipping import global_norm
 from nnfunc.pieces.data import as_rows, batches
 from nnfunc.pieces.monitors import early_stopping
+from nnfunc.pieces.norms import statistics_among
 from nnfunc.pieces.optimizers import sgd
 from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
@@ -222,6 +223,8 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
     (x, y, weight), transform, (_, optimizer_step) = run["data"], run["transform"], run["optimizer"]
     epoch, step = int(state["train/epoch"]), int(state["train/step"])
     params = trained(run["net"], section(state, "params"))
+    # In a layer of the user's own, as those of the network are left out; a step cannot tell them apart by their names.
+    alike = {name: params[name] for name in statistics_among(tuple(params))}
     optimizer_state: State = section(state, "optimizer")
     total, count = 0.0, 0
     before: Step | None = None
@@ -247,6 +250,8 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
                 raise
             raise restated(error, f"{error} ({row})") from error
         before, (params, optimizer_state) = now, stepped
+        if alike:
+            params = {name: params[name] if name in params else alike[name] for name in now[0]}
         total, count, step = total + value * len(rows), count + len(rows), step + 1
         if run["on_step"] is not None:
             run["on_step"]({"epoch": epoch + 1, "step": step, "steps": steps, "loss": value, "lr": float(lr)})

@@ -80,11 +80,17 @@ def twice(layer: Layer) -> Layer:
     return layer[0], forward_twice
 
 
+BOTH = chain(seen=batch_norm(4), inside=twice(chain(dense(4, 4), batch_norm(4))), out=dense(4, 2))
 HIDDEN = chain(inside=twice(chain(dense(4, 4), batch_norm(4))), out=dense(4, 2))
 FOUND_IN = r"net must have its batch norms in chain and residual, where calibrate finds them, got one inside a layer of your own"
 
 
 BAD: Cases = {
+    "a batch norm that a run cannot calibrate, beside one that it can": (
+        lambda: train(BOTH, CE, init(BOTH, 0), X, Y, epochs=1, lr=0.1),
+        ValueError,
+        rf"train: {FOUND_IN}",
+    ),
     "a batch norm that nothing finds": (
         lambda: calibrate(HIDDEN, init(HIDDEN, 0), X),
         ValueError,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nnfunc import (
-    Array, Optimizer, Params, adagrad, adam, adamw, batch_norm, calibrate, chain, current_params, dense, diagnose, forward,
-    grads, init, layer_norm, loss, momentum, mse, residual, rmsprop, sgd, sgd_step, train, value_and_grads, vjp,
+    Array, DType, InputGradient, Key, Optimizer, Params, Pullback, adagrad, adam, adamw, batch_norm, calibrate, chain,
+    current_params, dense, diagnose, forward, grads, init, layer_norm, loss, momentum, mse, residual, rmsprop, sgd, sgd_step,
+    train, value_and_grads, vjp,
 )  # fmt: skip
 from tests.numeric import bad, same_bits
 from tests.samples import BN, BNP, REGULARISED, ROWS, TARGETS, X
@@ -110,7 +111,7 @@ BAD: Cases = {
     "no statistics at inference": (
         lambda: forward(BN, init(BN, 0), X),
         ValueError,
-        r"batch_norm: n/mean must be in params for inference \(calibrate puts it there; a training pass takes a key\), got only .*",
+        r"batch_norm: n/mean must be in params for inference \(calibrate\(net, params, x\) puts it there after training; .*\), got only .*",
     ),
     "one row in training": (
         lambda: grads(BN, mse, init(BN, 0), X[:1], X[:1], key=0),
@@ -162,7 +163,7 @@ def test_a_step_leaves_stale_statistics_out(name: str) -> None:
     assert_sentence(
         lambda: forward(net, stepped, x),
         ValueError,
-        r"batch_norm: n/mean must be in params for inference \(calibrate puts it there; .*",
+        r"batch_norm: n/mean must be in params for inference \(calibrate\(net, params, x\) puts it there after training; .*",
     )
 
 
@@ -192,6 +193,32 @@ def test_a_penalty_never_sees_them() -> None:
     for _ in train(net, mse, params, x, y, epochs=2, lr=0.1, penalty=noted, size=20):
         pass
     assert {tuple(names) for names in seen} == {("0/gamma", "0/beta", "1/W", "1/b")}
+
+
+def test_in_a_run_arrays_of_the_same_names_stay_in_a_layer_of_a_users_own() -> None:
+    def fixed_init(key: Key, dtype: DType) -> dict[str, Array]:
+        return {name: np.full(3, value, dtype) for name, value in (("gamma", 1), ("beta", 0), ("mean", 5), ("var", 4))}
+
+    def fixed_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        inverse = 1 / np.sqrt(params["var"])
+        xhat: Array = (x - params["mean"]) * inverse
+
+        def pullback(dy: Array) -> tuple[Params, InputGradient]:
+            dgamma: Array = (dy * xhat).sum(axis=0)
+            return {"gamma": dgamma, "beta": dy.sum(axis=0)}, lambda: dy * params["gamma"] * inverse
+
+        return xhat * params["gamma"] + params["beta"], pullback
+
+    net = chain(fixed=(fixed_init, fixed_forward), n=batch_norm(3), out=dense(3, 1))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+    params = init(net, 0, np.float64)
+    for optimizer in (sgd(), adam()):
+        (state, _), *_ = train(net, mse, params, x, y, epochs=2, lr=0.01, optimizer=optimizer, size=5)
+        trained = current_params(state)
+        assert list(trained) == list(calibrate(net, params, x))
+        assert trained["fixed/mean"].tolist() == [5.0] * 3
+        assert not same_bits(trained["fixed/gamma"], params["fixed/gamma"])
 
 
 def test_in_a_run_an_optimiser_sees_the_same_names_at_every_step() -> None:
