@@ -74,7 +74,9 @@ def gradient_law(subject: Subject, *cases: Params, declare: Mapping[str, str] = 
             reason = "every point tried is on a corner, or the values jump" if own[0]["kink"] else "rounding hides them"
             told = f"the slopes with respect to {name} must be measurable, got none that is: {reason}"
             return "undecided", told + (f"\n  if it is meant, declare it: {declare[name]}" if name in declare else "")
-    return "pass", f"{len(found) - kinks} slopes" + (f", {kinks} on corners left out" if kinks else "")
+    total = sum(case[name].size for case in cases for name in subject["moved"])
+    told = f"{len(found) - kinks} slopes" + (f", {kinks} on corners left out" if kinks else "")
+    return "pass", told + (f", some along directions, for {total} elements" if total > len(found) else "")
 
 
 def _comparisons(subject: Subject, case: Params, names: Sequence[str], plain: bool = False) -> list[Comparison]:

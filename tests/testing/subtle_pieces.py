@@ -363,6 +363,8 @@ RIGHT: dict[str, Check] = {
     "layer: root": lambda: check_layer(plain(np.sqrt, lambda x: 0.5 / np.sqrt(x)), POSITIVE),
     "layer: fast waves": lambda: check_layer(
         chain(dense(3, 8, (lambda z: np.sin(100 * z), lambda z: 100 * np.cos(100 * z))), dense(8, 2)), X),
+    "layer: exp behind weights": lambda: check_layer(chain(dense(3, 2), activation((np.exp, np.exp))), X),
+    "layer: inputs beyond float32": lambda: check_layer(dense(3, 2, tanh), 1e100 * X),
     "layer: settings for itself alone": lambda: check_layer(plain(quiet, lambda x: -2 * x * quiet(x)), X),
     "layer: rms of rows": lambda: check_layer(rows_scaled(root_mean_square(1e-5), 3), X),
     "layer: length with a slope at 0": lambda: check_layer(lengths(0.0), WITH_ZEROS),

@@ -9,6 +9,7 @@ import pytest
 
 from nnfunc import AnyArray, Array, adam, dense, early_stopping, mse, relu
 from nnfunc.testing import (
+    LawResult,
     check_activation,
     check_layer,
     check_loss,
@@ -17,9 +18,14 @@ from nnfunc.testing import (
     check_pure,
     check_schedule,
 )
+from tests.layers import elementwise
 from tests.testing.makers import TARGETS, VALUES, X
 from tests.testing.odd_pieces import ODD
+from tests.testing.subtle_pieces import lookup
 from tests.testing.wrong_pieces import WRONG
+
+
+LOOKUP = lookup(6)
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -79,6 +85,37 @@ def test_what_cannot_be_measured_is_no_pass() -> None:
 def test_corners_are_counted_and_left_out() -> None:
     found = {r["law"]: r["detail"] for r in check_activation(relu)}
     assert found["gradient"] == "16 slopes, 1 on corners left out"
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda: check_layer(elementwise(lambda x, key: 1 * x, lambda dy, x: -dy), X), "surrogate=['x']"),
+        (lambda: check_layer(LOOKUP, np.array([[1.0], [5.0], [3.0]])), "x_slope=False"),
+        (lambda: check_activation(np.sign, np.ones_like), "surrogate=True"),
+    ],
+)
+def test_a_message_names_the_argument_that_declares_what_is_meant(call: Callable[[], object], argument: str) -> None:
+    with pytest.raises(AssertionError, match=rf"\n  if it is meant, declare it: .*{re.escape(argument)}"):
+        call()
+
+
+def test_a_report_says_what_was_not_tried() -> None:
+    def details(results: list[LawResult]) -> dict[str, tuple[str, str]]:
+        return {r["law"]: (r["status"], r["detail"]) for r in results}
+
+    ids = details(check_layer(LOOKUP, np.array([[1.0], [5.0], [3.0]]), x_slope=False))
+    assert ids["stable"] == ids["offset"] == ("not applicable", "declared")
+    assert ids["gradient, inference"] == ("pass", "24 slopes, x not compared: declared")
+    refused = details(check_layer(LOOKUP, np.arange(6.0)[:, None]))
+    assert refused["stable"] == ("not applicable", "inputs of 30 are refused")
+    exponential = details(check_activation(np.exp, np.exp))
+    assert re.fullmatch(r"inputs up to 300, beyond float64 at 10000, \d+ of 68 values beyond float32 left out",
+                        exponential["stable"][1])
+    straight = details(check_activation(np.sign, np.ones_like, surrogate=True))
+    assert straight["gradient"] == ("not applicable", "declared")
+    large = details(check_layer(dense(40, 30), np.random.default_rng(0).normal(size=(3, 40))))
+    assert re.fullmatch(r"\d+ slopes, some along directions, for 2780 elements", large["gradient, inference"][1])
 
 
 def test_checkers_are_pure() -> None:
