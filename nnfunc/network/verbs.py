@@ -163,7 +163,7 @@ def loss(
         x: inputs, one row per example.
         y: targets, one per row.
         weight: (n,), at least 0 and not all 0. Weight 2 is the row twice, weight 0 the row gone;
-            but a batch norm with a key takes its statistics of the rows, whatever they weigh.
+            but a batch norm with a key takes its statistics of the rows above 0, whatever they weigh.
         mean_weight: the mean weight of all training rows, where these are a batch of them: the weighted
             sum is then divided by ``n * mean_weight``, so that a weight counts in batches of any size.
         penalty: ``params -> (value, grads)``.

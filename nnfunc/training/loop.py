@@ -75,6 +75,7 @@ def train(
         key: decides the order of rows and all noise; that of a given state must be the same.
         weight: (n,) row weights. The weighted sum of a batch is divided by its rows times the mean
             weight of all rows that are trained on, so that a weight counts in batches of any size.
+            A batch norm takes its statistics of the rows above weight 0, whatever they weigh.
         penalty: ``params -> (value, grads)``.
         transform: ``grads -> grads``, before the optimiser: ``partial(clip_by_global_norm, limit=1.0)``.
         validation: ``(x, y)`` that the loss and metrics are computed on after each epoch, or

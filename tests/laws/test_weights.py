@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nnfunc import (
-    AnyArray, Array, Params, current_params, grads, init, l2, mse, sharded_value_and_grads, softmax_cross_entropy, train,
-    value_and_grads,
+    AnyArray, Array, Params, calibrate, current_params, forward, grads, init, l2, loss, mse, sharded_value_and_grads,
+    softmax_cross_entropy, train, value_and_grads,
 )  # fmt: skip
 from tests.laws.data import NET, X, Y
 from tests.numeric import assert_close, same_bits
@@ -64,3 +64,15 @@ def test_shards_of_a_batch_add_up_where_rows_do_not_touch() -> None:
     parts = [(grads(net, mse, params, ROWS[rows], TARGETS[rows], penalty=l2(0.1)), rows.size) for rows in shards]
     for n, a in whole.items():
         assert np.allclose(a, sum(g[n] * size for g, size in parts) / 7, rtol=1e-12, atol=1e-15)
+
+
+def test_batch_norm_with_a_key_counts_rows_and_not_their_weights() -> None:
+    net = REGULARISED["batch norm"]
+    params, twice, weight = init(net, 1, np.float64), [0, 0, 1, 2, 3, 4, 5, 6], np.array([2.0, 1, 1, 1, 1, 1, 1])
+    by_weight = loss(net, mse, params, ROWS, TARGETS, weight=weight, key=0)
+    by_row = forward(net, params, ROWS, key=0)
+    assert by_weight == pytest.approx(np.average(((by_row - TARGETS) ** 2).mean(axis=1), weights=weight), rel=1e-12)
+    assert by_weight != pytest.approx(loss(net, mse, params, ROWS[twice], TARGETS[twice], key=0), rel=1e-3)
+    whole = calibrate(net, params, ROWS)  # at inference a weight of 2 is the row twice
+    by_weight = loss(net, mse, whole, ROWS, TARGETS, weight=weight)
+    assert by_weight == pytest.approx(loss(net, mse, whole, ROWS[twice], TARGETS[twice]), rel=1e-12)
