@@ -11,19 +11,24 @@ from numpy.typing import ArrayLike
 from nnfunc.network.verbs import loss
 from nnfunc.pieces.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
-from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged
+from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import (LAYOUT_CAUSE, close, dtype_law, first_difference, layout_law, reordered, stable_law)
+from nnfunc.testing.samples import (
+    LAYOUT_CAUSE, close, dtype_law, first_difference, layout_law, nudge_law, reordered, stable_law,
+)
 from nnfunc.values.arrays import as_inputs, as_targets, locked
 from nnfunc.values.checks import FLOAT64, check_callable, problem
 from nnfunc.values.keys import generator
 from nnfunc.values.types import AnyArray, Array, DType, LossFn, Metric, Params
 
 _ROWS = 32
+_ENOUGH = 200_000
 _NAMES = ("per_example", "d_outputs")
 
 
-def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, report: bool = False) -> list[LawResult]:
+def check_loss(
+    loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, keeps_nan: bool = True, report: bool = False
+) -> list[LawResult]:
     """Check that a loss ``(outputs, targets) -> (per_example, d_outputs)`` keeps the laws.
 
     Laws:
@@ -32,13 +37,17 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
         over the rows; unequal shapes of outputs and targets are an error, also
         where they broadcast; row weights; float32 gives float32 and float64
         gives float64, with the same results; finite at large outputs, and no
-        NaN where outputs are exactly right; the same whatever the memory layout.
+        NaN where outputs are exactly right; the same whatever the memory layout
+        and, of whole numbers, the type of the targets; float64 all the way; NaN
+        among outputs shows in the loss, and where NaN among targets does not,
+        it shows in no gradient either.
 
     Args:
         loss_fn: the function.
         outputs: (n, ...) such as a network gives: logits, probabilities,
             values. The first 32 rows are used, and rows mixed from them.
         targets: (n, ...) that belong to them.
+        keeps_nan: False declares that NaN among outputs is taken away on purpose.
         report: print a table of all laws, and raise nothing.
 
     Returns, Raises:
@@ -78,21 +87,30 @@ def check_loss(loss_fn: LossFn, outputs: ArrayLike, targets: ArrayLike, *, repor
         ("weights", partial(_weights, loss_fn, own, own_y)), ("dtype", partial(_dtype, loss_fn, own, own_y)),
         ("stable", partial(_stable, loss_fn, own, own_y)), ("exact outputs", partial(_exact, loss_fn, given, y)),
         ("memory layout", partial(_layout, loss_fn, own, own_y)),
+        ("target types", partial(_target_types, loss_fn, own, own_y)),
+        ("precision", partial(_precision, loss_fn, own, own_y)),
+        ("NaN outputs", partial(_nan_outputs, loss_fn, own, own_y) if keeps_nan else partial(not_applicable, "declared")),
+        ("NaN targets", partial(_nan_targets, loss_fn, own, own_y)),
     ]
     return judged("check_loss", laws, report)
 
 
-def check_metric(metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, report: bool = False) -> list[LawResult]:
+def check_metric(
+    metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, equal_shapes: bool = True, report: bool = False
+) -> list[LawResult]:
     """Check that a metric ``(outputs, targets) -> float`` keeps the laws.
 
     Laws:
-        form; purity; the order of the rows does not matter; float32 and
-        float64 agree; the same whatever the memory layout.
+        form, also for a single row, unless that is refused; purity; a column
+        (n, 1) and (n,) beside it are refused, or give what equal shapes do, and
+        never n by n differences; the order of the rows does not matter; float32
+        and float64 agree; the same whatever the memory layout.
 
     Args:
         metric: the function.
         outputs: (n, ...) that it is meant for, no two of them nearly equal if it ranks them.
         targets: (n, ...).
+        equal_shapes: False declares that it broadcasts unequal shapes on purpose.
         report: print a table of all laws, and raise nothing.
 
     Returns, Raises:
@@ -101,18 +119,30 @@ def check_metric(metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, repo
     Example:
         >>> from nnfunc import accuracy
         >>> results = check_metric(accuracy, [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 1, 0])
-        >>> {result["status"] for result in results}
-        {'pass'}
+        >>> [result["law"] for result in results if result["status"] != "pass"]  # there is no single column
+        ['equal shapes']
     """
     check_callable("check_metric", "metric", metric, "(outputs, targets) -> float")
     given = locked(as_inputs("check_metric", "outputs", outputs, FLOAT64))
     y = locked(as_targets("check_metric", "targets", targets, FLOAT64))
+    rows = max(32, _ENOUGH * len(given) // max(given.size, 1))
+    if y.ndim and len(given) == len(y) > rows:  # rows from everywhere, as classes may be in order
+        spread = np.linspace(0, len(y) - 1, rows).astype(int)
+        given, y = locked(given[spread]), locked(y[spread])
 
     def number() -> Verdict:
         value = metric(np.array(given), np.array(y))
-        if isinstance(value, np.ndarray) or not isinstance(value, (float, int, np.floating)):
+        if not isinstance(value, (float, int, np.floating, np.integer)):
             breach("metric", "return one number", repr(value))
-        return ("pass", f"{float(value):g}") if np.isfinite(value) else breach("metric", "be finite", float(value))
+        if not np.isfinite(value):
+            breach("metric", "be finite", float(value))
+        try:
+            alone = metric(locked(given[:1]), locked(y[:1]))
+        except Exception:
+            return "pass", f"{float(value):g}, a single row is refused"
+        if not isinstance(alone, (float, int, np.floating, np.integer)):
+            breach("metric", "return one number for a single row too", repr(alone))
+        return "pass", f"{float(value):g}"
 
     def same(name: str, change: Callable[[AnyArray], AnyArray], tolerance: float, cause: str) -> Law:
         def law() -> Verdict:
@@ -129,13 +159,55 @@ def check_metric(metric: Metric, outputs: ArrayLike, targets: ArrayLike, *, repo
     def mixed(array: AnyArray) -> AnyArray:
         return locked(array[generator((7, len(array))).permutation(len(array))])
 
+    def turned(array: AnyArray) -> AnyArray:
+        return locked(np.ascontiguousarray(array[::-1]))
+
+    def columns_first(array: AnyArray) -> AnyArray:
+        return locked(np.asfortranarray(array))
+
     order_cause = "it goes by the order of the rows, or matches them wrongly"
     laws: list[Law] = [
         ("form", number), *purity_laws(metric, (given, y), ("outputs", "targets")),
-        same("with the rows in another order", mixed, 1e-9, order_cause), same("in float32", single, 1e-4, ""),
+        (
+            "equal shapes",
+            partial(_metric_shapes, metric, given, y) if equal_shapes else partial(not_applicable, "declared"),
+        ),
+        same("with the rows in another order", mixed, 1e-9, order_cause),
+        same("with the rows backwards", turned, 1e-9, order_cause), same("in float32", single, 1e-4, ""),
         same("in another memory layout", reordered, 1e-9, LAYOUT_CAUSE),
+        same("with its columns first in memory", columns_first, 1e-9, LAYOUT_CAUSE),
     ]
     return judged("check_metric", laws, report)
+
+
+def _metric_shapes(metric: Metric, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that a column beside a vector is refused, or gives what equal shapes do."""
+    n = len(outputs)
+    if n < 2 or outputs.size != n or targets.size != n:
+        return not_applicable("outputs and targets are no single column; none is tried beside a vector")
+
+    def tried(first: tuple[int, ...], second: tuple[int, ...], y: AnyArray = targets) -> float | None:
+        try:
+            return float(metric(locked(outputs.reshape(first)), locked(y.reshape(second))))
+        except Exception:
+            return None
+
+    given, cause = float(metric(outputs, targets)), "outputs - targets broadcasts to n by n; ask require_same_shape first"
+    shapes = (n,), (n, 1)
+    others = [(a, b) for a in shapes for b in shapes if (a == b) != (outputs.shape == targets.shape)]
+    found = [(a, b, value) for a, b in others if (value := tried(a, b)) is not None]
+    alike = [np.isclose(value, given, rtol=1e-9, atol=1e-12) for _, _, value in found]
+    if outputs.shape == targets.shape:
+        wrong = [(a, b, f"{value:g} for {given:g}") for (a, b, value), same in zip(found, alike, strict=True) if not same]
+    else:
+        # Of all pairs of rows it does not matter which belong together.
+        mixed = tried(outputs.shape, targets.shape, np.roll(targets, 1, axis=0))
+        unpaired = bool(found) and not any(alike) and mixed is not None and np.isclose(mixed, given, rtol=1e-9)
+        wrong = [(outputs.shape, targets.shape, f"{given:g} for {found[0][2]:g}")] if unpaired else []
+    for first, second, got in wrong:
+        constraint = f"raise ValueError, or give what equal shapes do, for outputs {first} and targets {second}"
+        breach("metric", constraint, got, cause, declared_by="equal_shapes=False")
+    return "pass", f"{len(found)} of {len(others)} other pairs of shapes are accepted"
 
 
 def _subject(loss_fn: LossFn) -> Subject:
@@ -220,6 +292,8 @@ def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
         wide, wide_targets = np.repeat(outputs, 3, axis=1), np.repeat(targets, 3, axis=1)
         if _accepts(loss_fn, wide, wide_targets):
             cases.append((wide, targets))
+    elif outputs.ndim == 2 and targets.shape == (n, 1):
+        cases = [(outputs, targets[:, 0]), (outputs, targets[:1])]
     elif targets.shape == outputs.shape:
         cases = [(outputs, targets[:, :1]), (outputs, targets[:1]), (outputs, targets[0]), (outputs, targets.ravel())]
     for given, other in cases:
@@ -230,6 +304,8 @@ def _equal_shapes(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
         shapes = f"outputs of shape {given.shape} and targets of shape {other.shape}"
         cause = "outputs - targets broadcasts; compare the shapes first and raise ValueError"
         breach("loss_fn", f"raise ValueError for {shapes}", "a result", cause)
+    if not cases:
+        return not_applicable("no unequal shapes are known for outputs and targets of this kind")
     return "pass", f"{len(cases)} unequal pairs"
 
 
@@ -279,7 +355,7 @@ def _exact(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
     exact = targets.astype(np.float64)
     if targets.shape != outputs.shape:
         if targets.dtype.kind not in "iu" or targets.ndim != 1 or outputs.ndim != 2:
-            return "pass", "outputs and targets are not of one kind"
+            return not_applicable("outputs and targets are not of one kind")
         exact = (targets[:, None] == np.arange(outputs.shape[1])).astype(np.float64)
     for name, array in zip(_NAMES, _accepts(loss_fn, exact, targets) or (), strict=False):
         if np.isnan(array).any():
@@ -290,5 +366,64 @@ def _exact(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
 
 def _layout(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
     """Check that nothing depends on the memory layout of outputs and targets."""
-    strange = _named(loss_fn(reordered(outputs), reordered(targets)))
-    return layout_law(_named(loss_fn(outputs, targets)), strange, "what is given")
+    plain = _named(loss_fn(outputs, targets))
+    layout_law(plain, _named(loss_fn(locked(np.asfortranarray(outputs)), targets)), "the outputs")
+    return layout_law(plain, _named(loss_fn(reordered(outputs), reordered(targets))), "what is given")
+
+
+def _target_types(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that whole numbers mean the same whatever their type."""
+    if targets.dtype.kind == "b" or (np.round(targets) != targets).any() or not np.isin(targets, range(128)).all():
+        return not_applicable("targets are no small whole numbers")
+    plain, tried = _named(loss_fn(outputs, targets)), []
+    for dtype in (np.int64, np.int8, np.uint8):
+        result = _accepts(loss_fn, outputs, targets.astype(dtype))
+        if result is None:
+            continue  # said aloud, it misleads nobody
+        tried.append(np.dtype(dtype).name)
+        for name, array in _named(result).items():
+            if not close(np.asarray(array, np.float64), plain[name]):
+                cause = "arithmetic in integers, which wraps: convert targets to outputs.dtype first"
+                got = first_difference(np.asarray(array, np.float64), plain[name])
+                breach(name, f"not depend on the type of the targets, here {tried[-1]}", got, cause)
+    return ("pass", ", ".join(tried)) if tried else not_applicable("targets of integers are refused")
+
+
+def _precision(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that losses and gradients follow small changes of the outputs, which are mixed, as probabilities may be."""
+    other = np.roll(outputs, 1, axis=0)
+
+    def compute(share: Params) -> dict[str, Array]:
+        return _named(loss_fn(locked(other + share["share"] * (outputs - other)), targets))
+
+    return nudge_law(compute, {"share": np.full((len(outputs), *[1] * (outputs.ndim - 1)), 0.7)})
+
+
+def _nan_outputs(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that NaN among the outputs is not taken for a number."""
+    for i in range(len(outputs)):
+        held = np.array(outputs)
+        held[i] = np.nan
+        result = _accepts(loss_fn, held, targets)
+        if result is not None and np.isfinite(result[0][i]):
+            cause = "nan_to_num, fmax, or a comparison with NaN, which is False; a run that went wrong is not seen"
+            subject, got = f"per_example of row {i}, whose outputs are NaN,", float(result[0][i])
+            breach(subject, "be NaN, or an error", got, cause, declared_by="keeps_nan=False")
+    return "pass", f"{len(outputs)} rows"
+
+
+def _nan_targets(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
+    """Check that where a NaN among the targets does not count, it reaches no gradient."""
+    if targets.dtype.kind != "f":
+        return not_applicable("targets are no floats")
+    held = np.array(targets)
+    held.reshape(len(held), -1)[0, 0] = np.nan
+    result = _accepts(loss_fn, outputs, held)
+    if result is None or not np.isfinite(result[0]).all():
+        if result is not None and not np.isfinite(result[0][1:]).all():
+            breach("per_example of the other rows", "not depend on a NaN among the targets of one", "nan")
+        return "pass", "refused" if result is None else "the row's loss is NaN"
+    if not np.isfinite(result[1]).all():
+        cause = "the value leaves it out (nanmean), its gradient does not: np.where(np.isnan(targets), 0, ...)"
+        breach("d_outputs", "be finite where a NaN among the targets does not count in the loss", "nan", cause)
+    return "pass", "it does not count"

@@ -256,6 +256,34 @@ def dtype_law(
     return "pass", "float32, float64"
 
 
+def nudge_law(compute: Callable[[Params], Mapping[str, AnyArray]], given: Params) -> Verdict:
+    """Check that float64 results follow a change of what is given that float32 cannot hold.
+
+    Example:
+        >>> x = {"x": np.array([0.1, 0.2, 0.3])}
+        >>> nudge_law(lambda given: {"y": np.sin(given["x"])}, x)
+        ('pass', 'follows changes of 1e-10')
+        >>> nudge_law(lambda given: {"y": np.sin(given["x"].astype(np.float32)).astype(np.float64)}, x)
+        Traceback (most recent call last):
+        ...
+        AssertionError: y in float64 must follow a change of its inputs by 1e-10, got the same bits
+          usual cause: a conversion to float32 or float16 on the way
+    """
+    draw = generator((9, len(given)))
+    ways = {name: draw.uniform(0.5, 1.5, array.shape) for name, array in given.items()}
+    base, nudged, moved = (
+        compute({name: locked(np.asarray(array * (1 + share * ways[name]))) for name, array in given.items()})
+        for share in (0.0, 1e-10, 1e-3)
+    )
+    for name, array in base.items():
+        changed = int(np.count_nonzero(np.abs(moved[name] - array) > 1e-7 * np.abs(array)))
+        # Where few elements change, it is a sign or a rank that does.
+        if changed > max(2, array.size / 2) and np.count_nonzero(nudged[name] != array) < 0.1 * changed:
+            cause = "a conversion to float32 or float16 on the way"
+            breach(f"{name} in float64", "follow a change of its inputs by 1e-10", "the same bits", cause)
+    return "pass", "follows changes of 1e-10"
+
+
 def layout_law(
     plain: Mapping[str, AnyArray], strange: Mapping[str, AnyArray], of: str, size: float | None = None
 ) -> Verdict:

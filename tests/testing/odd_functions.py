@@ -20,6 +20,7 @@ from nnfunc.testing import (
     check_initializer,
     check_loss,
     check_metric,
+    check_monitor,
     check_penalty,
     check_pure,
     check_schedule,
@@ -95,6 +96,22 @@ def nothing(params: Params) -> tuple[float, Params]:
     return 0.0, {}
 
 
+def without_missing(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    if outputs.shape != targets.shape:
+        raise ValueError("targets must have the shape of the outputs")
+    e = np.where(np.isnan(targets), 0, outputs - targets).astype(outputs.dtype)
+    return (e * e).sum(axis=1), 2 * e
+
+
+def orthogonal_columns(params: Params) -> tuple[float, Params]:
+    value, grads = 0.0, {}
+    for name, W in params.items():
+        if W.ndim == 2:
+            off = W.T @ W - np.eye(W.shape[1], dtype=W.dtype)
+            value, grads[name] = value + float((off * off).sum()), 4 * W @ off
+    return value, grads
+
+
 def centralised(grads: Params) -> Params:
     return {name: g - g.mean(axis=0) if g.ndim > 1 else g for name, g in grads.items()}
 
@@ -117,6 +134,20 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
     "all right already": lambda: check_loss(quantile, np.ones((4, 2)), np.ones((4, 2)) * [[1.0, 2.0]]),
     "no penalty": lambda: check_penalty(nothing),
     "centralised gradients": lambda: check_transform(centralised),
+    "hidden layers frozen, declared": lambda: check_transform(
+        lambda grads: {n: g for n, g in grads.items() if not n.startswith("hidden/")}, frozen=["hidden/*"]
+    ),
+    "NaN taken for 0, declared": lambda: check_transform(
+        lambda grads: {n: np.nan_to_num(g) for n, g in grads.items()}, keeps_nan=False
+    ),
+    "sorted by name": lambda: check_transform(lambda grads: {n: grads[n] for n in sorted(grads, reverse=True)}),
+    "signs": lambda: check_transform(lambda grads: {n: np.sign(g) for n, g in grads.items()}),
+    "spikes skipped": lambda: check_transform(
+        lambda grads: grads if max(abs(g).max() for g in grads.values()) < 1e3 else {n: 0 * g for n, g in grads.items()},
+        keeps_nan=False,
+    ),
+    "targets missing": lambda: check_loss(without_missing, VALUES, TARGETS),
+    "orthogonal columns": lambda: check_penalty(orthogonal_columns),
     "no transform": lambda: check_transform(lambda grads: grads),
     "scaled noise": lambda: check_transform(
         lambda grads: {
@@ -145,6 +176,22 @@ OTHERS: dict[str, Callable[[], object]] = {
     "whole numbers": lambda: check_schedule(lambda step: 1 if step < 10 else 0),
     "a table": lambda: check_schedule(lambda step: [0.1, 0.2, 0.3][min(step, 2)], {0: 0.1, 2: 0.3, 3: 0.3}),
     "a cycle": lambda: check_schedule(lambda step: 0.1 + 0.05 * (step % 7)),
+    "grows without end, declared": lambda: check_schedule(lambda step: 1e-4 * 1.1**step, bounded=False),
+    "flat errors": lambda: check_metric(lambda o, t: float(np.abs(o.ravel() - t.ravel()).max()), VALUES[:, :1], TARGETS[:, 0]),
+    "paired by hand": lambda: check_metric(lambda o, t: float(np.abs(o[:, 0] - t).mean()), VALUES[:, :1], TARGETS[:, 0]),
+    "broadcasts, declared": lambda: check_metric(
+        lambda o, t: float(np.abs(o - t).mean()), VALUES[:, :1], TARGETS[:, :1], equal_shapes=False
+    ),
+    "a count": lambda: check_metric(lambda o, t: np.sum(o.argmax(axis=1) != t), LOGITS, CLASSES),
+    "lowest of all": lambda: check_monitor(
+        (lambda: {"low": np.asarray(np.inf)}, lambda s, m: {"low": np.asarray(float(np.fmin(s["low"], float(m))))})
+    ),
+    "state handed back": lambda: check_monitor(
+        (
+            lambda: {"best": np.asarray(np.inf), "seen": np.asarray(0)},
+            lambda s, m: {**s, "best": np.asarray(float(m))} if float(m) < float(s["best"]) else s,
+        )
+    ),
     "mean error": lambda: check_metric(lambda o, t: float(np.abs(o - t).mean()), VALUES, TARGETS),
     "a NumPy float": lambda: check_metric(lambda o, t: np.abs(o - t).max(), VALUES, TARGETS),
     "pure": lambda: check_pure(lambda a, b: {"sum": a + b, "list": [a.copy()]}, X, X),

@@ -137,6 +137,45 @@ def normalised(params: Params, grads: Params, state: State, lr: SupportsFloat) -
     return {n: p - float(lr) / size * grads[n] if n in grads else p for n, p in params.items()}, {}
 
 
+def averaged() -> Optimizer:
+    """SGD with an average of all params, which moves in every step."""
+
+    def init(params: Params) -> State:
+        return {f"mean/{name}": p.copy() for name, p in params.items()}
+
+    def step(params: Params, grads: Params, state: State, lr: SupportsFloat) -> tuple[Params, State]:
+        new = {n: p - float(lr) * grads[n] if n in grads else p for n, p in params.items()}
+        return new, {f"mean/{n}": 0.9 * state[f"mean/{n}"] + 0.1 * p for n, p in new.items()}
+
+    return init, step
+
+
+def accumulating(every: int = 4) -> Optimizer:
+    """SGD along the mean of a few gradients; in between, the params are handed back."""
+
+    def init(params: Params) -> State:
+        return {"count": np.asarray(0), **{f"sum/{name}": np.zeros_like(p) for name, p in params.items()}}
+
+    def step(params: Params, grads: Params, state: State, lr: SupportsFloat) -> tuple[Params, State]:
+        if not grads:
+            return params, state
+        count, new = int(state["count"]) + 1, dict(params)
+        after = {**state, "count": np.asarray(count)}
+        for name, g in grads.items():
+            total = state[f"sum/{name}"] + g
+            after[f"sum/{name}"] = total if count % every else np.zeros_like(total)
+            new[name] = params[name] if count % every else params[name] - float(lr) / every * total
+        return new, after
+
+    return init, step
+
+
+def trusting(p: Array, g: Array, s: dict[str, AnyArray], lr: float, t: int) -> tuple[AnyArray, dict[str, AnyArray]]:
+    """LARS: a step as long as a share of the parameter, and a plain one where that is 0."""
+    ratio = float(np.linalg.norm(p)) / (float(np.linalg.norm(g)) + 1e-8) if np.any(p) else 1.0
+    return p - lr * ratio * g, {}
+
+
 OPTIMIZERS: dict[str, Optimizer] = {
     "nadam": each({"m": 0.0, "v": 0.0}, nadam, True),
     "adamax": each({"m": 0.0, "u": 0.0}, adamax, True),
@@ -151,7 +190,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "state of one vector": one_vector(),
     "lookahead": lookahead(),
     "plain dicts": ((lambda params: {}), simple_sgd),
+    "gradients accumulated": accumulating(),
+    "trust ratio": each({}, trusting),
+    "decay beside the gradient": each({}, lambda p, g, s, lr, t: (p - lr * (g + 0.01 * p), {})),
     "normalised by all gradients": ((lambda params: {}), normalised),
 }
 
+AVERAGED = averaged()
 UNCORRECTED = each({"m": 0.0, "v": 0.0, "most": 0.0}, amsgrad)

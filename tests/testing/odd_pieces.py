@@ -15,5 +15,6 @@ ODD: dict[str, Callable[[], object]] = {
     },
     "optimizer: amsgrad, declared": lambda: check_optimizer(odd_optimizers.UNCORRECTED, unbiased=False),
     **subtle_pieces.RIGHT,
+    "optimizer: average of all params, declared": lambda: check_optimizer(odd_optimizers.AVERAGED, rests=False),
     **{f"other: {name}": call for name, call in odd_functions.OTHERS.items()},
 }

@@ -7,19 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnfunc import AnyArray, Array, adam, dense, early_stopping, mse, relu
+from nnfunc import AnyArray, Array, accuracy, adam, dense, early_stopping, mse, relu, rmsprop, sgd
 from nnfunc.testing import (
     LawResult,
     check_activation,
     check_layer,
     check_loss,
+    check_metric,
     check_monitor,
     check_optimizer,
+    check_penalty,
     check_pure,
     check_schedule,
+    check_transform,
 )
 from tests.layers import elementwise
-from tests.testing.makers import TARGETS, VALUES, X
+from tests.testing.makers import CLASSES, LOGITS, TARGETS, VALUES, X
 from tests.testing.odd_pieces import ODD
 from tests.testing.subtle_pieces import lookup
 from tests.testing.wrong_pieces import WRONG
@@ -162,3 +165,35 @@ def test_a_checker_refuses_what_is_no_piece(name: str) -> None:
     check, arguments, message = REFUSED[name]
     with pytest.raises((TypeError, ValueError), match=f"^{re.escape(message)}"):
         check(*arguments)
+
+
+DECLARED: dict[str, str] = {
+    "transform: a name lost": "frozen=['hidden/W']",
+    "transform: NaN taken for 0": "keeps_nan=False",
+    "loss: NaN taken for no error": "keeps_nan=False",
+    "other: column and vector": "equal_shapes=False",
+    "other: grows without end": "bounded=False",
+    "optimizer: decays what has no gradient": "rests=False",
+}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_message_names_what_declares_it(name: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(f"if it is meant, declare it: {DECLARED[name]}\n")):
+        WRONG[name][0]()
+
+
+def test_a_table_tells_what_was_not_tried() -> None:
+    def status(results: list[LawResult], law: str) -> str:
+        return next(r["status"] for r in results if r["law"] == law)
+
+    assert status(check_loss(mse, np.ones((3, 2, 2)), np.zeros((3, 2, 2))), "target types") == "pass"
+    assert status(check_loss(mse, VALUES, TARGETS), "target types") == "not applicable"
+    assert status(check_optimizer(sgd()), "memory") == "not applicable"
+    assert status(check_penalty(lambda params: (0.0, {})), "gradient") == "not applicable"
+    assert status(check_metric(accuracy, LOGITS, CLASSES), "equal shapes") == "not applicable"
+
+
+def test_an_optimizer_that_is_to_be_another_is_compared_where_eps_matters() -> None:
+    with pytest.raises(AssertionError, match="be what the other gives for gradients of size (0.0001|1e-08)"):
+        check_optimizer(rmsprop(eps=1e-9), like=rmsprop(eps=1.001e-9))

@@ -161,6 +161,20 @@ def neighbours(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     return per_example - per_example.mean(), d
 
 
+def missing_left_out(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    per_example, d = squares(outputs, targets)
+    left_out: Array = np.where(np.isnan(targets), 0, d * d).sum(axis=1) * d.shape[1] / 4
+    return left_out, d
+
+
+def wrapping(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    """The logistic loss, whose 2 t - 1 is 255 for the 0 of an unsigned byte."""
+    if outputs.shape != targets.shape:
+        raise ValueError("shapes differ")
+    signs = (2 * targets - 1).astype(outputs.dtype)
+    return np.logaddexp(0, -signs * outputs).mean(axis=1), -signs * np.exp(-np.logaddexp(0, signs * outputs)) / 2
+
+
 LOSSES: dict[str, tuple[LossFn, str]] = {
     "gradient halved": (changed_loss(lambda v, o: v, lambda d, o: d / 2), "gradient"),
     "gradient averaged over rows": (changed_loss(lambda v, o: v, lambda d, o: d / len(o)), "gradient"),
@@ -181,6 +195,10 @@ LOSSES: dict[str, tuple[LossFn, str]] = {
     "rows compared with their mean": (neighbours, "gradient"),
     "0 / 0 where all is right": (euclidean, "exact outputs"),
     "gradient in a kept buffer": (own_buffer(), "same bits"),
+    "NaN left out of the value alone": (missing_left_out, "NaN targets"),
+    "NaN taken for no error": (changed_loss(lambda v, o: np.nan_to_num(v), lambda d, o: d), "NaN outputs"),
+    "value by float32": (changed_loss(lambda v, o: v.astype(np.float32).astype(o.dtype), lambda d, o: d), "gradient|precision"),
+    "gradient by float32": (changed_loss(lambda v, o: v, lambda d, o: d.astype(np.float32).astype(o.dtype)), "precision"),
 }
 CLASS_LOSSES: dict[str, tuple[LossFn, str]] = {
     "log of zero": (log_of_zero, "stable"),
@@ -208,6 +226,11 @@ def shrinking(params: Params) -> tuple[float, Params]:
     return 0.0, {}
 
 
+def clipped_to(limit: float, grads: Params) -> Params:
+    norm = float(np.sqrt(sum((a * a).sum() for a in grads.values())))
+    return {name: a * (min(1.0, limit / norm) if norm else 1.0) for name, a in grads.items()}
+
+
 def first_only(params: Params) -> tuple[float, Params]:
     name, array = next(iter(params.items()))
     return float((array**2).sum()), {name: 2 * array}
@@ -223,6 +246,18 @@ PENALTIES: dict[str, tuple[Any, str]] = {
     "changes the params": (shrinking, "arguments unchanged"),
     "of the first name": (first_only, "order of names"),
     "short names": (lambda params: (0.0, {"W": params["hidden/W"]}), "form"),
+    "another gradient at 0": (
+        penalty_of(lambda a: float((a**2).sum()), lambda a: np.where(a == 0, 1, 2 * a).astype(a.dtype)),
+        "gradient",
+    ),
+    "gradient by float32": (
+        penalty_of(lambda a: float((a**2).sum()), lambda a: (2 * a).astype(np.float32).astype(a.dtype)),
+        "precision",
+    ),
+    "a mean over no params": (
+        lambda p: (float(sum((a**2).sum() for a in p.values()) / np.float64(len(p))), {n: 2 * a / len(p) for n, a in p.items()}),
+        "no params",
+    ),
     "gradients left out": (lambda params: (sum(float((a**2).sum()) for a in params.values()), {}), "gradient"),
 }
 
@@ -231,4 +266,11 @@ TRANSFORMS: dict[str, tuple[Any, str]] = {
     "0 / 0": (lambda g: {name: a / np.linalg.norm(a) for name, a in g.items()}, "zero gradients"),
     "a name lost": (lambda g: dict(list(g.items())[1:]), "form"),
     "in place": (lambda g: {name: np.clip(a, -0.1, 0.1, out=a) for name, a in g.items()}, "arguments unchanged"),
+    "norm overflows": (lambda g: clipped_to(1.0, g), "large gradients"),
+    "norm of each overflows": (lambda g: {n: clipped_to(1.0, {n: a})[n] for n, a in g.items()}, "large gradients"),
+    "NaN taken for 0": (lambda g: {name: np.nan_to_num(a) for name, a in g.items()}, "NaN"),
+    "NaN compared": (lambda g: {name: np.fmin(a, 1) for name, a in g.items()}, "NaN"),
+    "float32 on the way": (lambda g: {n: a.astype(np.float32).astype(a.dtype) for n, a in g.items()}, "precision"),
+    "float16 on the way": (lambda g: {n: a.astype(np.float16).astype(a.dtype) for n, a in g.items()}, "precision"),
+    "a name more": (lambda g: {**g, "norm": np.asarray(1.0)}, "form"),
 }

@@ -145,6 +145,48 @@ OPTIMIZERS: dict[str, tuple[Any, str]] = {
     ),
     "state is a list": (((lambda params: []), lambda p, g, s, lr: (p, s)), "form"),
     "state holds a number": (((lambda params: {"t": 0}), lambda p, g, s, lr: (p, s)), "form"),
+    "stuck at 0": (
+        each({}, lambda p, g, s, lr, t: (p - lr * np.linalg.norm(p) / (np.linalg.norm(g) + 1e-8) * g, {})),
+        "zero params",
+    ),
+    "float32 on the way": (
+        plain(lambda p, g, lr: (freeze({**p, **{n: (p[n] - float(lr) * g[n].astype(np.float32)).astype(p[n].dtype) for n in g}}), {})),
+        "precision",
+    ),
+    "learning rate of the first step": (
+        (
+            lambda params: {"lr": np.asarray(0.0)},
+            lambda p, g, s, lr: (
+                {n: p[n] - (float(s["lr"]) or float(lr)) * g[n] if n in g else p[n] for n in p},
+                {"lr": np.asarray(float(s["lr"]) or float(lr))},
+            ),
+        ),
+        "learning rate",
+    ),
+    "moments of half the precision": (
+        (
+            lambda params: {n: np.zeros(p.shape, np.float32) for n, p in params.items()},
+            lambda p, g, s, lr: (
+                {n: (p[n] - float(lr) * (s[n] + g[n])).astype(p[n].dtype) if n in g else p[n] for n in p},
+                {n: (0.9 * (s[n] + g[n])).astype(np.float32) if n in g else s[n] for n in p},
+            ),
+        ),
+        "dtype",
+    ),
+    "makes params of unknown gradients": (
+        plain(lambda p, g, lr: ({**p, **{n: p.get(n, 0) - float(lr) * g[n] for n in g}}, {})),
+        "unknown names",
+    ),
+    "a difference of squares": (
+        each(
+            {"v": 0.0, "m": 0.0},
+            lambda p, g, s, lr, t: (
+                p - lr * g / (np.sqrt(0.9 * s["v"] + 0.1 * g * g - (0.9 * s["m"] + 0.1 * g) ** 2) + 1e-8),
+                {"v": 0.9 * s["v"] + 0.1 * g * g, "m": 0.9 * s["m"] + 0.1 * g},
+            ),
+        ),
+        "zero gradients|huge",
+    ),
     "keeps the gradient itself": (
         (
             lambda params: {n: np.zeros_like(p) for n, p in params.items()},

@@ -5,7 +5,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from nnfunc import AnyArray, Array, State, generator
+from nnfunc import AnyArray, Array, Monitor, State, generator
 from nnfunc.testing import (
     check_initializer,
     check_metric,
@@ -47,6 +47,32 @@ def less_the_last() -> Callable[[Array], float]:
         return found
 
     return f
+
+
+def error(outputs: Array, targets: AnyArray) -> float:
+    return float(np.abs(outputs - targets).mean())
+
+
+def patient(limit: int) -> Monitor:
+    """Early stopping whose count is in a closure."""
+    worse = [0]
+
+    def update(state: State, metric: SupportsFloat) -> State:
+        if float(metric) < float(state["best"]):
+            return {"best": np.asarray(float(metric)), "stop": np.asarray(False)}
+        worse[0] += 1
+        return {**state, "stop": np.asarray(worse[0] >= limit)}
+
+    return (lambda: {"best": np.asarray(np.inf), "stop": np.asarray(False)}), update
+
+
+def told(best: float, rule: Callable[[State, float], dict[str, object]]) -> Monitor:
+    """A monitor of one number, the best, and of a flag."""
+
+    def update(state: State, metric: SupportsFloat) -> State:
+        return {name: np.asarray(value) for name, value in rule(state, float(metric)).items()}
+
+    return (lambda: {"best": np.asarray(best), "improved": np.asarray(False)}), update
 
 
 def kept_up() -> Callable[[int], float]:
@@ -103,6 +129,31 @@ OTHERS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "metric an array": (lambda: check_metric(lambda o, t: bad((o - t).mean(axis=0)), VALUES, TARGETS), "form"),
     "metric sorts in place": (lambda: check_metric(sorting, VALUES, TARGETS), "arguments unchanged"),
+    "n by n differences": (lambda: check_metric(error, VALUES[:, :1], TARGETS[:, 0]), "equal shapes"),
+    "column and vector": (lambda: check_metric(error, VALUES[:, :1], TARGETS[:, :1]), "equal shapes"),
+    "metric of the last row": (
+        lambda: check_metric(lambda o, t: float(o[-1, 0]), VALUES[:2], TARGETS[:2]),
+        "with the rows",
+    ),
+    "metric by memory": (
+        lambda: check_metric(lambda o, t: float(o.ravel("A")[0] + o.max()), VALUES, TARGETS),
+        "with |in another",
+    ),
+    "counts in a closure": (lambda: check_monitor(patient(3)), "same bits|sequences"),
+    "counts in a closure for long": (lambda: check_monitor(patient(90)), "sequences"),
+    "the higher the better": (
+        lambda: check_monitor(told(-np.inf, lambda s, m: {"best": np.fmax(s["best"], m), "improved": m > s["best"]})),
+        "best",
+    ),
+    "equal improves": (
+        lambda: check_monitor(told(np.inf, lambda s, m: {"best": np.fmin(s["best"], m), "improved": m <= s["best"]})),
+        "best",
+    ),
+    "state of objects": (
+        lambda: check_monitor(((lambda: {"seen": np.array(None)}), lambda s, m: {"seen": np.array(m, object)})),
+        "form",
+    ),
+    "grows without end": (lambda: check_schedule(lambda step: 1e-4 * 1.1**step), "form"),
     "NaN improves": (lambda: check_monitor(((lambda: ZERO_STATE), nan_improves)), "NaN"),
     "returns its argument": (lambda: check_pure(lambda a: a, X), "no aliasing"),
     "sorts in place": (lambda: check_pure(lambda a: a.sort(), X), "arguments unchanged"),

@@ -31,6 +31,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: check_loss(wrong_functions.zero_times_log_zero, PROBABILITIES, np.array([[0.0, 1], [1, 0], [1, 0]])),
         "exact outputs",
     ),
+    "loss: bytes wrap": (lambda: check_loss(wrong_functions.wrapping, VALUES, (TARGETS > 0) * 1.0), "target types"),
     **{
         f"penalty: {name}": (partial(check_penalty, penalty), law)
         for name, (penalty, law) in wrong_functions.PENALTIES.items()
