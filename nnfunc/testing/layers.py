@@ -108,7 +108,7 @@ def check_layer(
             held = _start(layer, rows, params)
             few = affordable(held, rows) < _FEW
             rows = locked(rows[:_FEW_ROWS]) if few else rows
-            own = own_rows(rows, partial(_runs, layer, held, modes), 3 if few else 5, moved=x_slope)
+            own = own_rows(rows, partial(_runs, layer, held, modes), 2 if few else 5, moved=x_slope)
             moved_params = shifted(held)
             away = moved_params if _runs(layer, moved_params, modes, own) else held
             dy = weights_for(layer[1](in_dtype(held, FLOAT64), own.copy(), modes[0])[0])
