@@ -19,11 +19,13 @@ from nnfunc.testing.samples import (
 )
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import FLOAT32, FLOAT64, check_callable
+from nnfunc.values.keys import generator
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import AnyArray, Array, DType, GradTransform, Params, Penalty
 
 # Large arrays are tried by a corner of at most so many elements along each axis.
 _CORNER = 16
+_NAMES = 48
 _NETWORK: Params = {
     "hidden/W": np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]), "hidden/b": np.array([0.1, -0.2, 0.3]),
     "out/W": np.array([[1.0], [-2.0], [0.5]]), "out/b": np.array([0.7]),
@@ -68,7 +70,7 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
         return {name: float(r.sum()) * np.asarray(array) for name, array in called(case)[1].items()}
 
     subject: Subject = {
-        "forward": lambda case: np.array([float(called(case)[0])]), "back": back, "rows": (), "moved": tuple(held),
+        "forward": lambda case: np.array([float(called(case)[0])]), "back": back, "rows": (), "moved": _some(held),
     }
     laws: list[Law] = [
         ("form", partial(_penalty_form, penalty, whole)), *purity_laws(penalty, (dict(held),), ("params",)),
@@ -79,6 +81,12 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
         ("zero params", partial(_penalty_of_zero, penalty, held)), ("no params", partial(_penalty_of_none, penalty)),
     ]
     return judged("check_penalty", laws, report)
+
+
+def _some(params: Params) -> tuple[str, ...]:
+    """Return the names of params to move: all, or a few drawn from many."""
+    names, few = tuple(params), generator((3, len(params))).permutation(len(params))[:_NAMES]
+    return names if len(names) <= _NAMES else tuple(names[i] for i in sorted(few))
 
 
 def _corners(f: Penalty | GradTransform, params: Params) -> Params:
@@ -117,7 +125,9 @@ def _penalty_gradient(penalty: Penalty, subject: Subject, params: Params) -> Ver
         return not_applicable("the penalty is 0 for these params; give others as params=")
     zeros = in_dtype(zeroed(params), FLOAT64)
     smooth = all(np.isfinite(array).all() for array in _flat(penalty, zeros).values())
-    return gradient_law(subject, params, moved, *([zeros] if smooth else []))
+    status, detail = gradient_law(subject, params, moved, *([zeros] if smooth else []))
+    some = f", {len(subject['moved'])} of {len(params)} names" if len(subject["moved"]) < len(params) else ""
+    return status, detail + some
 
 
 def _flat(penalty: Penalty, params: Params) -> dict[str, AnyArray]:

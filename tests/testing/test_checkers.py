@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnfunc import AnyArray, Array, accuracy, adam, dense, early_stopping, mse, relu, rmsprop, sgd
+from nnfunc import AnyArray, Array, accuracy, adam, dense, early_stopping, l2, mse, relu, rmsprop, sgd
 from nnfunc.testing import (
     LawResult,
     check_activation,
@@ -197,3 +197,8 @@ def test_a_table_tells_what_was_not_tried() -> None:
 def test_an_optimizer_that_is_to_be_another_is_compared_where_eps_matters() -> None:
     with pytest.raises(AssertionError, match="be what the other gives for gradients of size (0.0001|1e-08)"):
         check_optimizer(rmsprop(eps=1e-9), like=rmsprop(eps=1.001e-9))
+
+
+def test_of_many_names_some_are_moved_and_the_table_says_how_many() -> None:
+    found = check_penalty(l2(0.1), {f"{i}/W": np.full((2, 2), 0.1 * i + 0.1) for i in range(100)})
+    assert next(r["detail"] for r in found if r["law"] == "gradient").endswith(", 48 of 100 names")
