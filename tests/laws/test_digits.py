@@ -100,10 +100,10 @@ ACTIVATIONS: dict[str, tuple[Activation, Exact, Terms]] = {
         partial(leaky_relu, negative_slope=0.25), lambda z: max(z, z / 4), lambda z: (ONE if z > 0 else ONE / 4,)
     ),
     "elu": (elu, lambda z: z if z > 0 else below_zero(z), lambda z: (ONE if z > 0 else exp(z),)),
-    "sigmoid": (sigmoid, logistic, lambda z: (bell(z),)),
-    "tanh": (tanh, hyperbolic, lambda z: (4 * bell(2 * z),)),
+    "sigmoid": (sigmoid, logistic, lambda z: (logistic(z), -logistic(z) ** 2)),
+    "tanh": (tanh, hyperbolic, lambda z: (Decimal(1), -hyperbolic(z) ** 2)),
     "softplus": (softplus, log1p_exp, lambda z: (logistic(z),)),
-    "silu": (silu, lambda z: z * logistic(z), lambda z: (logistic(z), z * bell(z))),
+    "silu": (silu, lambda z: z * logistic(z), lambda z: (logistic(z), z * logistic(z), -z * logistic(z) ** 2)),
     "gelu": (gelu, lambda z: z * cdf(z), lambda z: (cdf(z), z * density(z))),
 }  # fmt: skip
 DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
