@@ -296,8 +296,7 @@ def log_softmax(z: Array) -> Array:
 
 
 def _log_softmax_back(dy: Array, z: Array, y: Array) -> Array:
-    total = np.add.reduce(dy, axis=-1, keepdims=True)
-    dz: Array = -dy * np.expm1(y) - np.exp(y) * (total - dy)  # dy - exp(y) * total, without 1 - exp(y)
+    dz: Array = dy - np.exp(y) * np.add.reduce(dy, axis=-1, keepdims=True)
     return dz
 
 

@@ -77,10 +77,6 @@ def log1m(p: Decimal) -> Decimal:
     return -p - p * p / 2 if p < Decimal("1e-30") else (1 - p).ln()
 
 
-def bell(z: Decimal) -> Decimal:
-    return logistic(z) * logistic(-z)
-
-
 def hyperbolic(z: Decimal) -> Decimal:
     if abs(z) < Decimal("1e-15"):
         return z - z**3 / 3
