@@ -32,6 +32,7 @@ SERVED: dict[str, tuple[list[int], int]] = {
     "mnist, 1024 rows": ([784, 256, 128, 10], 1024),
 }
 LR = 0.01
+EPOCH = 10  # steps that one call takes where a library is measured inside an epoch
 ADAM_LR = 1e-3
 
 
