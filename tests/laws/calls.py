@@ -115,6 +115,7 @@ from nnfunc import (
     watched,
     zeros,
 )
+from nnfunc.transforms import stack_params, unstack_params
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 
 F32: DType = np.dtype(np.float32)
@@ -254,5 +255,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "one_hot": lambda: one_hot(Y, 2),
     "class_weight": lambda: class_weight(Y, "balanced"),
     "accuracy": lambda: accuracy(Z, Y),
+    "stack_params": lambda: stack_params([PARAMS, PARAMS]),
+    "unstack_params": lambda: unstack_params(stack_params([PARAMS, PARAMS])),
     "check_grads": lambda: dict(check_grads(NET, softmax_cross_entropy, PARAMS, X, Y)),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import nnfunc
+from nnfunc import transforms
 
 PACKAGE = Path(nnfunc.__file__).parent
 FILES = {str(file.relative_to(PACKAGE)): file for file in sorted(PACKAGE.rglob("*.py"))}
@@ -99,8 +100,11 @@ def test_what_is_no_fault_passes(name: str) -> None:
     assert faults(RIGHT[name]) == []
 
 
-@pytest.mark.parametrize("name", [name for name in nnfunc.__all__ if inspect.isfunction(getattr(nnfunc, name))])
+PUBLIC = {name: getattr(room, name) for room in (nnfunc, transforms) for name in room.__all__}
+
+
+@pytest.mark.parametrize("name", [name for name, public in PUBLIC.items() if inspect.isfunction(public)])
 def test_help_opens_with_names_of_types_and_not_with_what_they_are_made_of(name: str) -> None:
-    shown = str(inspect.signature(getattr(nnfunc, name)))
+    shown = str(inspect.signature(PUBLIC[name]))
     assert "ndarray" not in shown
     assert len(shown) < 900

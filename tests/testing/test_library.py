@@ -64,6 +64,7 @@ from nnfunc import (
     softmax_cross_entropy,
     softplus,
     tanh,
+    transforms,
     uniform,
     warmup_cosine_decay_schedule,
     zeros,
@@ -166,12 +167,12 @@ TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train calibrate freeze fold_in split generator map_params watched
     batches split_rows fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
     summary activation_stats update_ratio table current_params best_params progress progress_line
-    save load check_params diff_params sharded_value_and_grads""".split()
+    save load check_params diff_params sharded_value_and_grads stack_params unstack_params""".split()
 )
 
 
 def test_every_public_piece_is_in_the_table() -> None:
-    public = {name for name in nnfunc.__all__ if name.islower()}
+    public = {name for name in (*nnfunc.__all__, *transforms.__all__) if name.islower()}
     assert public == set(PIECES) | TOOLS
     assert not set(PIECES) & TOOLS
 
