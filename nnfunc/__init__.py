@@ -15,10 +15,10 @@ The house, in the order that the data goes. A room imports only from rooms above
     pieces       what people compose or swap: activations, initializers, layers (with dropout and norms), losses,
                  penalties, optimizers (whose one step is in stepping), clipping, schedules, monitors, data
     network      pieces put together and run:
-      loop         the one loop, and beside it residual and tap
+      loop         the one loop, and beside it residual, branches and tap
       guard        every check on a layer, loss or penalty that is not the library's own
       kinds        the table of the library's own layers, and walking a network
-      combinators  chain, residual, mlp: what is compiled when a network is made
+      combinators  chain, residual, concatenate, combine, mlp: what is compiled when a network is made
       watching     watched, the one tap: every tensor of a pass
       boundary     what the verbs are given, checked once; weights, the mean over the batch, losses on logits
       verbs        init, forward, loss, grads and their like; calibration
@@ -38,11 +38,11 @@ from nnfunc.inspection.comparison import Difference, check_params, diff_params
 from nnfunc.inspection.diagnosis import Diagnosis, Stage, diagnose
 from nnfunc.inspection.gradcheck import GradCheck, check_grads
 from nnfunc.inspection.overfit import OverfitCheck, overfit_check
-from nnfunc.inspection.statistics import LayerStats, activation_stats, update_ratio
+from nnfunc.inspection.statistics import LayerStats, activation_stats, layer_outputs, update_ratio
 from nnfunc.inspection.summary import LayerSummary, summary
 from nnfunc.inspection.tables import table
 from nnfunc.network.calibration import calibrate
-from nnfunc.network.combinators import chain, mlp, residual
+from nnfunc.network.combinators import chain, combine, concatenate, mlp, residual
 from nnfunc.network.loop import Note
 from nnfunc.network.verbs import forward, grads, init, loss, value_and_grads, vjp
 from nnfunc.network.watching import watched
@@ -52,7 +52,7 @@ from nnfunc.pieces.data import accuracy, batches, class_weight, fit_scaler, one_
 from nnfunc.pieces.dropout import dropout
 from nnfunc.pieces.initializers import by_fans, constant, glorot_normal, glorot_uniform, he_normal, he_uniform
 from nnfunc.pieces.initializers import lecun_normal, normal, uniform, zeros
-from nnfunc.pieces.layers import activation, dense
+from nnfunc.pieces.layers import activation, columns, dense
 from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from nnfunc.pieces.losses import require_same_shape, sigmoid_cross_entropy, softmax_cross_entropy
 from nnfunc.pieces.monitors import early_stopping, reduce_on_plateau
@@ -69,26 +69,26 @@ from nnfunc.training.state import Progress, Report, StepReport, best_params, cur
 from nnfunc.values.files import load, save
 from nnfunc.values.keys import fold_in, generator, split
 from nnfunc.values.params import freeze, map_params
-from nnfunc.values.types import Activation, AnyArray, Array, DType, ElementwiseFn, GradTransform, Initializer
-from nnfunc.values.types import InputGradient, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty
+from nnfunc.values.types import Activation, AnyArray, Array, Branch, CombineFn, DType, ElementwiseFn, GradTransform
+from nnfunc.values.types import Initializer, InputGradient, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty
 from nnfunc.values.types import Pullback, Rows, Schedule, State
 from nnfunc.version import __version__ as __version__
 
 __all__ = [
-    "Activation", "AnyArray", "Array", "DType", "Diagnosis", "Difference", "ElementwiseFn", "GradCheck",
-    "GradTransform", "Initializer", "InputGradient", "Key", "Layer", "LayerStats", "LayerSummary", "LossFn", "Metric",
-    "Monitor", "Note", "Optimizer", "OverfitCheck", "Params", "Penalty", "Progress", "Pullback", "Report", "Rows",
-    "Schedule", "Stage", "State", "StepReport", "accuracy", "activation", "activation_stats", "adagrad", "adam",
-    "adamw", "batch_norm", "batches", "best_params", "binary_cross_entropy", "by_fans", "calibrate", "chain",
-    "check_grads", "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "constant",
-    "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "cross_entropy", "current_params",
-    "dense", "diagnose", "diff_params", "dropout", "early_stopping", "elu", "exponential_decay", "fit_scaler",
-    "fold_in", "forward", "freeze", "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads",
-    "he_normal", "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm", "leaky_relu",
-    "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "mlp", "momentum", "mse",
-    "normal", "one_hot", "overfit_check", "piecewise_constant_schedule", "polynomial_schedule", "progress",
-    "progress_line", "reduce_on_plateau", "relu", "require_same_shape", "residual", "rmsprop", "save", "sgd",
-    "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax",
-    "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh", "train",
-    "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
+    "Activation", "AnyArray", "Array", "Branch", "CombineFn", "DType", "Diagnosis", "Difference", "ElementwiseFn",
+    "GradCheck", "GradTransform", "Initializer", "InputGradient", "Key", "Layer", "LayerStats", "LayerSummary",
+    "LossFn", "Metric", "Monitor", "Note", "Optimizer", "OverfitCheck", "Params", "Penalty", "Progress", "Pullback",
+    "Report", "Rows", "Schedule", "Stage", "State", "StepReport", "accuracy", "activation", "activation_stats",
+    "adagrad", "adam", "adamw", "batch_norm", "batches", "best_params", "binary_cross_entropy", "by_fans", "calibrate",
+    "chain", "check_grads", "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "columns",
+    "combine", "concatenate", "constant", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
+    "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout", "early_stopping", "elu",
+    "exponential_decay", "fit_scaler", "fold_in", "forward", "freeze", "gelu", "generator", "global_norm",
+    "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init", "join_schedules", "l1",
+    "l2", "layer_norm", "layer_outputs", "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae",
+    "map_params", "mlp", "momentum", "mse", "normal", "one_hot", "overfit_check", "piecewise_constant_schedule",
+    "polynomial_schedule", "progress", "progress_line", "reduce_on_plateau", "relu", "require_same_shape", "residual",
+    "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
+    "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
+    "train", "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

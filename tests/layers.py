@@ -1,9 +1,11 @@
 """Layers of a user's own, each made of a function or two."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from nnfunc import Array, DType, InputGradient, Key, Layer, Params, Pullback
+import numpy as np
+
+from nnfunc import Array, Branch, DType, InputGradient, Key, Layer, Params, Pullback, map_params
 
 ForwardBody: TypeAlias = Callable[[Params, Array, Key | None], tuple[Array, Pullback]]
 
@@ -34,3 +36,29 @@ def elementwise(value: Callable[[Array, Key | None], Array], back: Callable[[Arr
 def scaling(factor: float, back_factor: float) -> Layer:
     """Return a layer that multiplies, forth and back; a factor may be nan or infinite."""
     return elementwise(lambda x, key: x * factor, lambda dy, x: dy * back_factor)
+
+
+Combined: TypeAlias = tuple[Array, Callable[[Array], tuple[Sequence[Params], InputGradient]]]
+
+
+def product(branches: Sequence[Branch], x: Array) -> Combined:
+    """Multiply what two branches put out."""
+    (a, back_a), (b, back_b) = (branch(x) for branch in branches)
+
+    def pullback(dy: Array) -> tuple[Sequence[Params], InputGradient]:
+        (grads_a, dx_a), (grads_b, dx_b) = back_a(dy * b), back_b(dy * a)
+        return (grads_a, grads_b), lambda: dx_a() + dx_b()
+
+    return a * b, pullback
+
+
+def shared(branches: Sequence[Branch], x: Array) -> Combined:
+    """Run one branch on each half of the columns, with the same weights, and take the difference."""
+    half = x.shape[1] // 2
+    (a, back_a), (b, back_b) = branches[0](x[:, :half]), branches[0](x[:, half:])
+
+    def pullback(dy: Array) -> tuple[Sequence[Params], InputGradient]:
+        (grads_a, dx_a), (grads_b, dx_b) = back_a(dy), back_b(-dy)
+        return [map_params(np.add, grads_a, grads_b)], lambda: np.concatenate([dx_a(), dx_b()], axis=1)
+
+    return a - b, pullback

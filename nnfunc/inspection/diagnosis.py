@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, mean_of, misfit, on_logits, prepared
 from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of, run
-from nnfunc.network.kinds import facts, made_by, trained, walk
-from nnfunc.network.loop import residual_forward
+from nnfunc.network.kinds import children, facts, trained, walk
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import is_custom
 from nnfunc.values.arrays import all_finite, place
@@ -214,7 +213,7 @@ def _replay(
 
     What was appended before a step raised an error of its own stays.
     """
-    sums = {path for path, layer in walk(net) if made_by(layer) is residual_forward}
+    made_of_layers = {path for path, layer in walk(net) if children(layer)}
     clean: dict[str, bool] = {}  # by path: whether all that the layer computes from is finite, and what it makes
 
     def note(path: str, tensor: Array) -> None:
@@ -225,9 +224,11 @@ def _replay(
         elif what == "z":
             stages.append(_stage(layer, "pre-activation", tensor, clean[layer]))
         elif what == "y":
-            # An activation, and a residual's sum, are made of what was noted just before.
             after_z = stages[-1]["tensor"] == "pre-activation" and stages[-1]["name"] == layer
-            cleanly = clean[layer] and not (stages[-1]["bad"] and (after_z or layer in sums))
+            # An activation is made of z, and what is made of layers of their outputs.
+            below = f"{layer}/" * bool(layer) if layer in made_of_layers else None
+            inside = stages[-1:] * after_z if below is None else [s for s in stages if _is_output(s, below)]
+            cleanly = clean[layer] and not any(stage["bad"] for stage in inside)
             stages.append(_stage(layer, "activation" if after_z else "output", tensor, cleanly))
             clean[layer] = clean[layer] and all_finite(tensor)
         elif what == "dy":
@@ -264,6 +265,11 @@ def _stage(name: str, tensor: Tensor, array: AnyArray, clean: bool) -> Stage:
         "bad": bad, "size": array.size, "index": first, "value": None if first is None else float(array[first]),
         "lowest": float(rest.min()) if rest.size else None, "highest": float(rest.max()) if rest.size else None,
     }
+
+
+def _is_output(stage: Stage, below: str) -> bool:
+    """Say whether a stage is what a layer puts out whose path begins so."""
+    return stage["tensor"] in ("activation", "output") and f"{stage['name']}/".startswith(below)
 
 
 def _first_bad(stages: list[Stage]) -> Stage | None:

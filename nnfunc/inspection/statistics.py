@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from nnfunc.inspection.summary import kind_of
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import check_layer, run
-from nnfunc.network.kinds import Facts, facts, walk
-from nnfunc.network.watching import watched
+from nnfunc.network.kinds import Facts, facts
+from nnfunc.network.watching import watched_outputs
 from nnfunc.pieces.activations import log_softmax, softmax
 from nnfunc.pieces.norms import statistics_among
 from nnfunc.values.arrays import check_finite, sum_of_squares
@@ -62,20 +62,47 @@ def activation_stats(net: Layer, params: Params, x: ArrayLike, key: Key | None =
     check_layer("activation_stats", "net", net)
     net, held, inputs = prepared("activation_stats", net, params, x, key)
     rows: list[LayerStats] = []
-    given: dict[str, Array] = {}  # what the activation of the layer that runs is given
-    layers = walk(net)
 
-    def note(path: str, tensor: Array) -> None:
-        what = path.rpartition("/")[2]
-        if what == "y":
-            place, layer = next(layers)  # told of in the order of the walk
-            rows.append(_stats(place or "net", layer, given["z"], tensor))
-        elif what in ("x", "z"):
-            given["z"] = tensor
+    def note(path: str, layer: Layer, x: Array, z: Array, y: Array) -> None:
+        rows.append(_stats(path or "net", layer, z, y))
 
     with np.errstate(all="ignore"):
-        run("activation_stats", watched(net, note)[1], held, inputs, key)
+        run("activation_stats", watched_outputs(net, note)[1], held, inputs, key)
     return rows
+
+
+def layer_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) -> dict[str, Array]:
+    """Return what each layer puts out for a batch, by its path: hidden activations as values.
+
+    A network of one layer has the path "net". A residual, and what is made of
+    branches, comes after the layers inside, under its own path; a branch that
+    runs again has the number of the run behind it: ``"tower (2)"``.
+
+    Args:
+        net, params, x, key: as for `forward`.
+
+    Laws:
+        The last is what `forward` gives; a layer run by hand on what the layer before put out gives the same bytes.
+
+    Raises:
+        TypeError, ValueError: as `forward`.
+
+    Example:
+        >>> from nnfunc import chain, dense, relu
+        >>> params = {"a/W": -np.eye(1), "a/b": np.zeros(1), "b/W": np.eye(1), "b/b": np.ones(1)}
+        >>> layer_outputs(chain(a=dense(1, 1, relu), b=dense(1, 1)), params, [[2.0]])
+        {'a': array([[0.]]), 'b': array([[1.]])}
+    """
+    check_layer("layer_outputs", "net", net)
+    net, held, inputs = prepared("layer_outputs", net, params, x, key)
+    outputs: dict[str, Array] = {}
+
+    def note(path: str, layer: Layer, x: Array, z: Array, y: Array) -> None:
+        outputs[path or "net"] = y.copy()
+
+    with np.errstate(all="ignore"):
+        run("layer_outputs", watched_outputs(net, note)[1], held, inputs, key)
+    return outputs
 
 
 def update_ratio(before: Params, after: Params) -> dict[str, float]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Generator
 from typing import TypedDict
 
-from nnfunc.network.guard import check_layer
-from nnfunc.network.kinds import facts, made_by, walk
-from nnfunc.network.loop import reraise, residual_forward
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.network.boundary import prepared
+from nnfunc.network.guard import check_layer, run
+from nnfunc.network.kinds import Width, children, combination, facts, made_by, walk
+from nnfunc.network.loop import chain_forward, combined_forward, reraise
+from nnfunc.network.verbs import init
+from nnfunc.network.watching import watched_outputs
 from nnfunc.pieces.layers import check_fields
 from nnfunc.values.checks import label, listed, problem
-from nnfunc.values.params import checked_params
+from nnfunc.values.params import checked_params, joined
 from nnfunc.values.types import Array, Layer, Params
 
 LayerSummary = TypedDict(
@@ -21,38 +29,43 @@ LayerSummary = TypedDict(
 )
 
 
-def summary(net: Layer, params: Params) -> list[LayerSummary]:
+def summary(net: Layer, params: Params | None = None, x: ArrayLike | None = None) -> list[LayerSummary]:
     """Return what each layer of a network is, one row per layer and a last one of totals.
 
-    ``print(table(summary(net, params)))`` shows it. Columns: ``layer`` its path;
+    ``print(table(summary(net)))`` shows it. Columns: ``layer`` its path;
     ``kind``; ``in`` and ``out`` columns; ``shapes`` of its params; number of
     ``parameters`` and their ``bytes``; ``operations``, the arithmetic for one
     row in inference (a multiplication and an addition are two, a function of a
     value one). What cannot be known of a layer of one's own is None. A
-    residual comes after the layers inside, and counts only its sum.
+    residual, and what is made of branches, comes after the layers inside, and
+    counts only its own part.
+
+    Args:
+        net: a network.
+        params: its params; fresh ones, in float32, if none.
+        x: rows to run it on, one is enough, which tells the columns of every layer.
 
     Raises:
         TypeError, ValueError: `net` is no layer, or `params` are not its params: what
-            the library's layers miss, do not know, or have in another shape.
+            the library's layers miss, do not know, or have in another shape; with `x`, as `forward`.
 
     Example:
-        >>> from nnfunc import chain, dense, init, relu, table
+        >>> from nnfunc import chain, dense, relu, table
         >>> net = chain(hidden=dense(64, 32, relu), out=dense(32, 10))
-        >>> print(table(summary(net, init(net, key=0))))
+        >>> print(table(summary(net)))
         layer   kind        in  out  shapes              parameters   bytes  operations
         hidden  dense relu  64   32  W (64, 32), b (32)       2,080   8,320       4,128
         out     dense       32   10  W (32, 10), b (10)         330   1,320         640
         total               64   10                           2,410   9,640       4,768
     """
     check_layer("summary", "net", net)
-    held, _ = checked_params("summary", params)
+    held, _ = checked_params("summary", init(net, 0) if params is None else params)
     owners = _params_of(net, held)
+    found = {} if x is None else _columns_found(net, held, x)
     rows: list[LayerSummary] = []
-    width: int | None = None
-    for path, layer in walk(net):
-        known = facts(layer)
-        columns, width = (known and known["columns"]) or (width, None if known is None else width)
-        own = owners.get(path, {}) if made_by(layer) is not residual_forward else {}
+    for path, layer, n_in, n_out in _columns_known(net, "", None):
+        n_in, n_out = found.get(path, (n_in, n_out))
+        known, own = facts(layer), {} if children(layer) else owners[path]
         if known is not None:
             try:
                 check_fields(known["word"].replace(" ", "_"), known["shapes"], own, known["statistics"])
@@ -64,12 +77,12 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
             {
                 "layer": path or "net",
                 "kind": kind_of(layer),
-                "in": columns,
-                "out": width,
+                "in": n_in,
+                "out": n_out,
                 "shapes": ", ".join(f"{name} ({', '.join(map(str, a.shape))})" for name, a in own.items()),
                 "parameters": sum(a.size for a in own.values()),
                 "bytes": sum(a.nbytes for a in own.values()),
-                "operations": None if known is None or width is None else known["operations"] * width,
+                "operations": None if known is None or n_out is None else known["operations"] * n_out,
             }
         )
     costs = [row["operations"] for row in rows]
@@ -86,6 +99,41 @@ def summary(net: Layer, params: Params) -> list[LayerSummary]:
     return [*rows, total]
 
 
+def _columns_known(net: Layer, path: str, width: Width) -> Generator[tuple[str, Layer, Width, Width], None, Width]:
+    """Yield path, layer, columns in and columns out in the order of `walk`, and return the columns that come out."""
+    known, runs_on = facts(net), made_by(net) is chain_forward
+    into = width if runs_on or known is not None else None
+    inside: list[Width] = []
+    for name, layer in children(net):
+        inside.append((yield from _columns_known(layer, joined(path, name), into)))
+        into = inside[-1] if runs_on else into
+    if runs_on:
+        return into
+    n_in, n_out = (width, None) if known is None else known["columns"](width)
+    if known is not None and made_by(net) is combined_forward:
+        n_out = None if None in inside else sum(each or 0 for each in inside)
+    yield path, net, n_in, n_out
+    return n_out
+
+
+def _columns_found(net: Layer, params: Params, x: ArrayLike) -> dict[str, tuple[int, int]]:
+    """Return the columns in and out of every layer, by its path, as a run on x shows them."""
+    found: dict[str, tuple[int, int]] = {}
+
+    def note(path: str, layer: Layer, given: Array, z: Array, y: Array) -> None:
+        found[path] = math.prod(given.shape[1:]), math.prod(y.shape[1:])
+
+    net, held, inputs = prepared("summary", net, params, x, None)
+    full = dict(held)
+    for path, layer in walk(net):  # params that were never calibrated do as well, as only shapes count
+        known = facts(layer)
+        for name in known["statistics"] if known else ():
+            full.setdefault(joined(path, name), np.ones(known["shapes"][name] if known else (), inputs.dtype))
+    with np.errstate(all="ignore"):
+        run("summary", watched_outputs(net, note)[1], full, inputs, None)
+    return found
+
+
 def kind_of(layer: Layer) -> str:
     """Say in a word or two what a layer is; of a user's own, the name of its function.
 
@@ -95,14 +143,14 @@ def kind_of(layer: Layer) -> str:
         ('dense tanh', 'dropout 0.5')
     """
     own = facts(layer)
-    return label(made_by(layer)) if own is None else own["kind"]
+    if own is not None:
+        return own["kind"]
+    return label(combination(layer) or made_by(layer))
 
 
 def _params_of(net: Layer, params: Params) -> dict[str, dict[str, Array]]:
     """Deal the params out to the paths of the layers, under their short names."""
-    owners: dict[str, dict[str, Array]] = {
-        path: {} for path, layer in walk(net) if made_by(layer) is not residual_forward
-    }
+    owners: dict[str, dict[str, Array]] = {path: {} for path, layer in walk(net) if not children(layer)}
     for name, array in params.items():
         path = name
         while path and path not in owners:

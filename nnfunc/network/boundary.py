@@ -412,8 +412,8 @@ def _without_final(net: Layer, f: object) -> Layer | None:
         bare = _without_final((init, inner), f)
         return None if bare is None else (init, partial(watched_forward, note, path, False, own_grads, bare[1]))
     if forward.func is dense_forward:
-        n_in, n_out, rule = forward.args
-        return (init, partial(dense_forward, n_in, n_out, None)) if rule is not None and rule[0] is f else None
+        n_in, n_out, rule, bias = forward.args
+        return (init, partial(dense_forward, n_in, n_out, None, bias)) if rule is not None and rule[0] is f else None
     if forward.func is activation_forward:
         return (init, partial(identity_forward)) if forward.args[0][0] is f else None
     if forward.func is not chain_forward:

@@ -10,15 +10,14 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
-from nnfunc.network.kinds import facts, guarded, made_by, map_layers, walk
-from nnfunc.network.loop import residual_forward
+from nnfunc.network.kinds import children, facts, guarded, map_layers, walk
 from nnfunc.pieces.norms import UNCALIBRATED, without_statistics
 from nnfunc.values.arrays import check_finite, lasting
 from nnfunc.values.checks import as_size, problem, require
 from nnfunc.values.params import joined, mapped
 from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, OwnForward, Params, Pullback
 
-WHERE_FOUND = "have its batch norms in chain and residual, where calibrate finds them"
+WHERE_FOUND = "have its batch norms in chain, residual, concatenate or combine, where calibrate finds them"
 
 Found = dict[str, Array]
 """Statistics by their full names."""
@@ -29,8 +28,8 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
 
     One pass: layer by layer, all rows through each, so a batch norm sees its
     inputs as inference will compute them. They are ``mean`` and ``var`` beside
-    its ``gamma`` and ``beta``; other params stay as they are. Batch norms are
-    found inside `chain` and `residual`, not inside a layer of one's own.
+    its ``gamma`` and ``beta``; other params stay as they are. Batch norms are found
+    inside `chain`, `residual`, `concatenate` and `combine`, not inside another layer of one's own.
 
     Args:
         net: a network, with batch norms or without.
@@ -97,8 +96,8 @@ def check_all_are_found(function: str, net: Layer, params: Params, x: Array) -> 
 def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> OwnForward:
     """Return a forward that takes a number of rows at a time, and statistics of all first if the layer has any."""
     own = facts(layer)
-    if own is None or made_by(layer) is residual_forward:
-        return guarded(layer[1])  # a user's own may mix rows, and of a residual the layers inside run in chunks
+    if own is None or children(layer):
+        return guarded(layer[1])  # a user's own may mix rows, and what a layer is made of runs in chunks
     with_statistics = bool(own["statistics"])
     return partial(_chunked_forward, found if with_statistics else None, size, path, layer[1])
 
@@ -109,6 +108,8 @@ def _chunked_forward(
     """Compute a layer's inference; there is no way back, which would keep every layer's outputs."""
     chunks = [x[start : start + size] for start in range(0, len(x), size)]
     if found is not None:
+        constraint = "come once in a pass, as it has one mean and var (a branch that runs twice wants layer_norm)"
+        require(joined(path, "mean") not in found, "batch_norm", "x", constraint, "a second run")
         taken = _statistics(chunks)
         params = {**params, **taken}
         found.update({joined(path, name): array for name, array in taken.items()})

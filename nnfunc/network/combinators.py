@@ -1,27 +1,28 @@
 """Combinators: layers made of layers.
 
 `chain` runs layers one after another, `residual` adds a layer's input to its
-output, `mlp` is a chain of dense layers. What they return is a layer again.
+output, `concatenate` puts outputs side by side, `combine` does with layers what
+a function of one's own says, `mlp` is a chain of dense layers. What they return is a layer again.
 What would otherwise be done in every pass is done once, when a network is made:
 nested chains are taken apart, names joined, the guard put around layers of a user's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import SupportsIndex
 
-from nnfunc.network.guard import check_layer
+from nnfunc.network.guard import check_layer, guarded_combination
 from nnfunc.network.kinds import children, guarded, made_by
-from nnfunc.network.loop import chain_forward, chain_init, residual_forward
+from nnfunc.network.loop import chain_forward, chain_init, combined_forward, residual_forward, side_by_side
 from nnfunc.pieces.activations import as_rule, relu
 from nnfunc.pieces.initializers import made_for, zeros
 from nnfunc.pieces.layers import dense
-from nnfunc.values.checks import as_size, as_tuple, base_function, require
+from nnfunc.values.checks import as_size, as_tuple, base_function, check_callable, require
 from nnfunc.values.params import joined
-from nnfunc.values.types import Activation, Initializer, Layer
+from nnfunc.values.types import Activation, CombineFn, Initializer, Layer
 
 
 def chain(*layers: Layer, **named: Layer) -> Layer:
@@ -51,14 +52,8 @@ def chain(*layers: Layer, **named: Layer) -> Layer:
         >>> y.shape
         (5, 1)
     """
-    pairs = [*((str(i), layer) for i, layer in enumerate(layers)), *named.items()]
-    require(pairs, "chain", "layers", "hold at least one layer", "none")
     parts: list[tuple[str, Layer]] = []
-    for i, (name, layer) in enumerate(pairs):
-        plain = name and "/" not in name
-        require(plain, "chain", "layers", "have names that are not empty and have no '/'", repr(name))
-        require(name not in dict(pairs[:i]), "chain", "layers", "have names that differ", f"{name!r} twice")
-        check_layer("chain", f"layer {name}", layer)
+    for name, layer in _named("chain", layers, named):
         is_plain = made_by(layer) is chain_forward and base_function(layer[0]) is chain_init
         inside = children(layer) if is_plain else (("", layer),)
         parts += [(joined(name, inner), part) for inner, part in inside]
@@ -66,6 +61,18 @@ def chain(*layers: Layer, **named: Layer) -> Layer:
     inits = tuple(init for _, (init, _) in parts)
     forwards = tuple(guarded(forward) for _, (_, forward) in parts)
     return partial(chain_init, names, inits), partial(chain_forward, names, forwards)
+
+
+def _named(function: str, layers: Sequence[Layer], named: Mapping[str, Layer]) -> list[tuple[str, Layer]]:
+    """Return layers with their names, positional ones first, which go by position."""
+    pairs = [*((str(i), layer) for i, layer in enumerate(layers)), *named.items()]
+    require(pairs, function, "layers", "hold at least one layer", "none")
+    for i, (name, layer) in enumerate(pairs):
+        plain = name and "/" not in name
+        require(plain, function, "layers", "have names that are not empty and have no '/'", repr(name))
+        require(name not in dict(pairs[:i]), function, "layers", "have names that differ", f"{name!r} twice")
+        check_layer(function, f"layer {name}", layer)
+    return pairs
 
 
 def residual(layer: Layer) -> Layer:
@@ -96,6 +103,84 @@ def residual(layer: Layer) -> Layer:
     check_layer("residual", "layer", layer)
     init, forward = layer
     return init, partial(residual_forward, guarded(forward))
+
+
+def concatenate(*layers: Layer, **named: Layer) -> Layer:
+    """Return the layer whose branches each see x, and whose output is theirs side by side.
+
+    Names and keys are those of `chain`. With `columns` a branch sees a part of
+    x: codes for an embedding, say, beside numbers.
+
+    Shapes:
+        x (n, k); of branches that put out (n, k_i), y (n, sum of k_i).
+
+    Gradients:
+        Each branch gets its columns of dy; dx is the sum of theirs.
+
+    Laws:
+        ``concatenate(f)`` computes what `f` computes, from the same key the same.
+
+    Raises:
+        TypeError, ValueError: as `chain`.
+
+    Example:
+        >>> import numpy as np
+        >>> from nnfunc import columns
+        >>> init, forward = concatenate(columns(0, 1), wide=dense(2, 2))
+        >>> y, pullback = forward({"wide/W": np.eye(2), "wide/b": np.ones(2)}, np.array([[1.0, 2.0]]), None)
+        >>> y, pullback(np.ones((1, 3)))[1]()
+        (array([[1., 2., 3.]]), array([[2., 1.]]))
+    """
+    return _combined(side_by_side, _named("concatenate", layers, named))
+
+
+def combine(f: CombineFn, *layers: Layer, **named: Layer) -> Layer:
+    """Return the layer that a function of one's own makes of layers: their product, say, or one run twice.
+
+    ``f(branches, x) -> (y, pullback)`` is given the layers as functions of their
+    input, ``branch(x) -> (y, pullback)``, with params and key already in them, and
+    ``pullback(dy) -> (grads, dx)`` gives the gradients of each branch, in order.
+    A branch may run more than once, which is how weights are shared: add up its
+    gradients with ``map_params(np.add, ...)``. It draws the same noise each time.
+
+    Names and keys are dealt out as by `chain`: branch ``tower`` has the params
+    ``"tower/..."``, and branch i of several the key ``(*key, i)``. What is inside is
+    known to all that looks into a network: `summary`, `diagnose`, `calibrate`,
+    shards, and the check that a key is given.
+
+    Args:
+        f: what is made of the branches; a function of a module, if the network is to pickle.
+        layers, named: the branches.
+
+    Raises:
+        TypeError: an argument is not a pair of functions, or `f` is no function of (branches, x); in
+            use, what `f` gives, or gives a branch, is of another form or dtype.
+        ValueError: as `chain`; in use, shapes do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> def product(branches, x):
+        ...     (a, back_a), (b, back_b) = (branch(x) for branch in branches)
+        ...     def pullback(dy):
+        ...         (grads_a, dx_a), (grads_b, dx_b) = back_a(dy * b), back_b(dy * a)
+        ...         return (grads_a, grads_b), lambda: dx_a() + dx_b()
+        ...     return a * b, pullback
+        >>> init, forward = combine(product, a=dense(1, 1, bias=False), b=dense(1, 1, bias=False))
+        >>> params = {"a/W": np.array([[2.0]]), "b/W": np.array([[3.0]])}
+        >>> y, pullback = forward(params, np.array([[5.0]]), None)
+        >>> y, pullback(np.ones((1, 1)))[0]["a/W"]  # 2 * 5 * 3 * 5, and 5 * 3 * 5
+        (array([[150.]]), array([[75.]]))
+    """
+    check_callable("combine", "f", f, "(branches, x) -> (y, pullback)", 2)
+    return _combined(partial(guarded_combination, f), _named("combine", layers, named))
+
+
+def _combined(f: CombineFn, parts: list[tuple[str, Layer]]) -> Layer:
+    """Return the layer made of others by f."""
+    names = tuple(name for name, _ in parts)
+    forwards = tuple(guarded(forward) for _, (_, forward) in parts)
+    begin = partial(chain_init, names, tuple(init for _, (init, _) in parts))
+    return begin, guarded(partial(combined_forward, f, names, forwards))
 
 
 def mlp(

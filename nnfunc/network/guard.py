@@ -8,7 +8,7 @@ verbs put the guard around a user's layer, the verbs around losses and penalties
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import SupportsFloat
 
@@ -23,7 +23,9 @@ from nnfunc.values.checks import (
     shortened,
 )
 from nnfunc.values.params import unknown_names
-from nnfunc.values.types import AnyArray, Array, ForwardFn, InputGradient, Key, Layer, LossFn, Params, Penalty, Pullback
+from nnfunc.values.types import (
+    AnyArray, Array, Branch, CombineFn, DType, ForwardFn, InputGradient, Key, Layer, LossFn, Params, Penalty, Pullback,
+)
 
 
 def check_layer(function: str, argument: str, layer: Layer) -> None:
@@ -134,6 +136,52 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
         return _fitted("pullback", "grads", held, grads), partial(_guarded_dx, dx, x)
 
     return y.copy(), pull
+
+
+def guarded_combination(
+    f: CombineFn, branches: Sequence[Branch], x: Array
+) -> tuple[Array, Callable[[Array], tuple[Sequence[Params], InputGradient]]]:
+    """Run a user's combination of layers: its branches are locked, and its gradients are one mapping for each.
+
+    Example:
+        >>> guarded_combination(lambda branches, x: x, [], np.zeros((1, 1)))
+        Traceback (most recent call last):
+        ...
+        TypeError: combine: f must return a pair (y, pullback), got float64 array of shape (1, 1)
+    """
+    try:
+        result = f([partial(_guarded_branch, branch, x.dtype) for branch in branches], x)
+    except TypeError as error:
+        _check_takes(error, "combine", "f", f, 2, "(branches, x)")
+        raise
+    if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
+        raise TypeError(problem("combine", "f", "return a pair (y, pullback)", describe(result)))
+    y, pullback = result
+
+    def pull(dy: Array) -> tuple[Sequence[Params], InputGradient]:
+        back = pullback(dy)
+        pair = type(back) is tuple and len(back) == 2 and isinstance(back[0], (tuple, list))
+        if not pair or len(back[0]) != len(branches) or not all(hasattr(own, "items") for own in back[0]):
+            form = f"give a pair (grads, dx), where grads holds one mapping for each of {len(branches)} branches"
+            raise TypeError(problem("combine", "the pullback of f", form, describe(back)))
+        return back
+
+    return y, pull
+
+
+def _guarded_branch(branch: Branch, dtype: DType, x: Array) -> tuple[Array, Pullback]:
+    """Run one layer for a user's combination, which can change neither what it gave nor what it gets."""
+    if type(x) is not np.ndarray or x.dtype != dtype:
+        raise TypeError(problem("combine", "what f gives a branch", f"be a {dtype} array, the dtype of x", describe(x)))
+    y, pullback = branch(locked(x.copy()))
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        if type(dy) is not np.ndarray or dy.shape != y.shape or dy.dtype != y.dtype:
+            constraint = f"be a {y.dtype} array of shape {y.shape}, that of its output"
+            raise ValueError(problem("combine", "the dy of a branch", constraint, describe(dy)))
+        return pullback(locked(dy.copy()))
+
+    return locked(y), pull
 
 
 def _check_takes(

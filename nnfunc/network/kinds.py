@@ -11,15 +11,22 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeAlias, TypedDict
 
-from nnfunc.network.guard import guarded_forward
-from nnfunc.network.loop import chain_forward, chain_init, residual_forward, watched_forward
+from nnfunc.network.guard import guarded_combination, guarded_forward
+from nnfunc.network.loop import (
+    chain_forward, chain_init, combined_forward, residual_forward, side_by_side, watched_forward,
+)
 from nnfunc.pieces.activations import Rule, rule_name
 from nnfunc.pieces.dropout import dropout_forward
-from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
+from nnfunc.pieces.layers import (
+    activation_forward, columns_forward, dense_forward, dense_shapes, identity_forward, no_params,
+)
 from nnfunc.pieces.norms import STATISTICS, batch_norm_forward, fields, layer_norm_forward, statistics_among
 from nnfunc.values.checks import base_function, looked_up, problem
 from nnfunc.values.params import joined
 from nnfunc.values.types import ForwardFn, Layer, OwnForward, Params
+
+Width: TypeAlias = int | None
+"""A number of columns, if it is known."""
 
 Facts = TypedDict(
     "Facts",
@@ -27,7 +34,7 @@ Facts = TypedDict(
         "word": str,  # what it is
         "kind": str,  # the same with what was chosen in it
         "shapes": Mapping[str, tuple[int, ...]],  # of its params
-        "columns": tuple[int, int] | None,  # in and out; none if it keeps those it is given
+        "columns": Callable[[Width], tuple[Width, Width]],  # in and out, from those that come in; none is not known
         "operations": int,  # per value put out, in inference: each +, -, *, /, root or function is one
         "rule": Rule | None,  # the activation in it
         "statistics": tuple[str, ...],  # which of its params data decide, and no gradient
@@ -37,7 +44,8 @@ Facts = TypedDict(
 
 def _facts(
     word: str, kind: str = "", operations: int = 0, *, shapes: Mapping[str, tuple[int, ...]] | None = None,
-    columns: tuple[int, int] | None = None, rule: Rule | None = None, statistics: tuple[str, ...] = (),
+    columns: Callable[[Width], tuple[Width, Width]] = lambda width: (width, width), rule: Rule | None = None,
+    statistics: tuple[str, ...] = (),
 ) -> Facts:
     """Put facts together; what is not said is what most layers have."""
     return {
@@ -46,24 +54,29 @@ def _facts(
     }
 
 
-def _dense_facts(n_in: int, n_out: int, rule: Rule | None) -> Facts:
+def _dense_facts(n_in: int, n_out: int, rule: Rule | None, bias: bool) -> Facts:
     """Return the facts of a dense layer."""
-    shapes, columns, operations = {"W": (n_in, n_out), "b": (n_out,)}, (n_in, n_out), 2 * n_in + (rule is not None)
+    shapes, operations = dense_shapes(n_in, n_out, bias), 2 * n_in - (not bias) + (rule is not None)
     kind = f"dense {rule_name(rule)}" if rule else "dense"
-    return _facts("dense", kind, operations, shapes=shapes, columns=columns, rule=rule)
+    return _facts("dense", kind, operations, shapes=shapes, columns=lambda _: (n_in, n_out), rule=rule)
 
 
 # By the function that a layer's forward is a partial of; each row takes what was fixed when the layer was made.
-_OWN: dict[object, Callable[..., Facts]] = {
+_OWN: dict[object, Callable[..., Facts | None]] = {
     dense_forward: _dense_facts,
     activation_forward: lambda rule: _facts("activation", rule_name(rule), 1, rule=rule),
     identity_forward: lambda: _facts("identity"),
+    columns_forward: lambda start, stop: _facts(
+        "columns", f"columns {start}:{stop}", columns=lambda width: (width, stop - start)
+    ),
     dropout_forward: lambda rate: _facts("dropout", f"dropout {rate}"),
-    layer_norm_forward: lambda n, eps: _facts("layer norm", "", 8, shapes=fields(n), columns=(n, n)),
+    layer_norm_forward: lambda n, eps: _facts("layer norm", "", 8, shapes=fields(n), columns=lambda _: (n, n)),
     batch_norm_forward: lambda n, eps: _facts(
-        "batch norm", "", 4, shapes=fields(n, STATISTICS), columns=(n, n), statistics=STATISTICS
+        "batch norm", "", 4, shapes=fields(n, STATISTICS), columns=lambda _: (n, n), statistics=STATISTICS
     ),
     residual_forward: lambda forward: _facts("residual", "", 1),
+    # What another function makes of its branches is a user's own.
+    combined_forward: lambda f, names, forwards: _facts("concatenate") if f is side_by_side else None,
 }
 # A layer that computes something else in training has a row here too. It stands apart from the facts as it is asked
 # for before every training pass, and making facts is slow.
@@ -77,7 +90,7 @@ def facts(layer: Layer) -> Facts | None:
 
     Example:
         >>> from nnfunc import dense, tanh
-        >>> facts(dense(2, 3, tanh))["kind"], facts(dense(2, 3))["columns"]
+        >>> facts(dense(2, 3, tanh))["kind"], facts(dense(2, 3))["columns"](None)
         ('dense tanh', (2, 3))
     """
     forward = _unwrapped(layer[1])
@@ -95,7 +108,7 @@ def guarded(forward: ForwardFn) -> OwnForward:
         (True, 'guarded_forward')
     """
     if isinstance(forward, partial):
-        if forward.func in (chain_forward, guarded_forward, watched_forward) or looked_up(_OWN, forward) is not None:
+        if forward.func in (chain_forward, guarded_forward, watched_forward) or facts((no_params, forward)) is not None:
             return forward
     return partial(guarded_forward, forward)
 
@@ -118,8 +131,25 @@ def _unwrapped(forward: ForwardFn) -> ForwardFn:
     return forward
 
 
+def combination(layer: Layer) -> object:
+    """Return the function of a user's own that a layer makes of its branches, and None of any other layer.
+
+    Example:
+        >>> from nnfunc import combine, dense
+        >>> combination(combine(print, dense(1, 1))) is print, combination(dense(1, 1))
+        (True, None)
+    """
+    forward = _unwrapped(layer[1])
+    if not isinstance(forward, partial) or forward.func is not combined_forward:
+        return None
+    f = forward.args[0]
+    return f.args[0] if isinstance(f, partial) and f.func is guarded_combination else None
+
+
 def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
-    """Return the layers inside a chain by name, the one inside a residual without a name, and nothing for any other.
+    """Return the layers that a layer is made of, by name; the one inside a residual has none.
+
+    They are those of `chain`, `residual`, `concatenate` and `combine`; any other layer is one piece.
 
     Example:
         >>> from nnfunc import chain, dense, residual
@@ -129,18 +159,18 @@ def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
         ([''], ())
     """
     init, forward = layer[0], _unwrapped(layer[1])
-    if not isinstance(forward, partial) or forward.func not in (chain_forward, residual_forward):
+    if not isinstance(forward, partial) or forward.func not in (chain_forward, residual_forward, combined_forward):
         return ()
     if forward.func is residual_forward:
         return (("", (init, forward.args[0])),)
-    names, forwards = forward.args
+    names, forwards = forward.args[-2:]
     # An init of a user's own, of params that were trained before, say, is that of the whole.
     inits = init.args[1] if isinstance(init, partial) and init.func is chain_init else (init,) * len(names)
     return tuple(zip(names, zip(inits, forwards, strict=True), strict=True))
 
 
 def with_forwards(layer: Layer, forwards: list[OwnForward]) -> OwnForward:
-    """Return the forward of a chain or a residual with others for its children; all names stay.
+    """Return the forward of a layer made of layers with others for its children; all names stay.
 
     Example:
         >>> import numpy as np
@@ -150,11 +180,11 @@ def with_forwards(layer: Layer, forwards: list[OwnForward]) -> OwnForward:
         array([[-1.]])
     """
     init, forward = layer
-    if isinstance(forward, partial) and forward.func is watched_forward:
-        return partial(forward.func, *forward.args[:-1], with_forwards((init, forward.args[-1]), forwards))
-    if made_by(layer) is residual_forward:
+    if not isinstance(forward, partial) or forward.func is residual_forward:
         return partial(residual_forward, forwards[0])
-    return partial(chain_forward, tuple(name for name, _ in children(layer)), tuple(forwards))
+    if forward.func in (watched_forward, guarded_forward):
+        return partial(forward.func, *forward.args[:-1], with_forwards((init, forward.args[-1]), forwards))
+    return partial(forward.func, *forward.args[:-1], tuple(forwards))
 
 
 LayerMap: TypeAlias = Callable[[str, Layer], OwnForward]
@@ -163,7 +193,7 @@ LayerMap: TypeAlias = Callable[[str, Layer], OwnForward]
 def map_layers(net: Layer, f: LayerMap, path: str = "") -> Layer:
     """Return the network with the forward ``f(path, layer)`` in place of that of every layer that is no chain.
 
-    Of a residual, the layers inside come before the residual itself.
+    Of a residual, or branches, the layers inside come before the layer that is made of them.
 
     Example:
         >>> from nnfunc import chain, dense, residual
@@ -255,7 +285,7 @@ def _needs_key(forward: ForwardFn) -> bool:
             if inner.func is not dense_forward and _needs_key(inner):
                 return True
         return False
-    if forward.func is residual_forward:
-        return _needs_key(forward.args[0])
+    if forward.func is residual_forward or forward.func is combined_forward:
+        return any(_needs_key(inner) for _, (_, inner) in children((no_params, forward)))
     needs = looked_up(_NEEDS_KEY, forward)
     return needs is not None and needs(*forward.args)

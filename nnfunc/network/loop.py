@@ -1,4 +1,4 @@
-"""The one loop: layers run one after another, and their ways back in reverse; beside it residual and tap.
+"""The one loop: layers run one after another, and their ways back in reverse; beside it residual, branches and tap.
 
 It trusts its layers: those of the library keep their promises, and around any
 other stands `nnfunc.network.guard`. Nobody writes to what was handed in, so
@@ -7,9 +7,12 @@ nothing is locked or copied here. An error gets the layer's name on its way up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial, reduce
+from itertools import accumulate
 from typing import NoReturn, TypeAlias
+
+import numpy as np
 
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.layers import column_sums, dense_forward, dense_outputs, product
@@ -17,7 +20,9 @@ from nnfunc.values.arrays import locked
 from nnfunc.values.checks import listed, problem, restated, shortened
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import check_names, joined
-from nnfunc.values.types import Array, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback
+from nnfunc.values.types import (
+    Array, Branch, CombineFn, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback,
+)
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -77,8 +82,8 @@ def chain_forward(
     for i, forward in enumerate(forwards):
         short, full = fields[i]
         try:
-            if forward.func is dense_forward and short == _DENSE:
-                n_in, n_out, rule = forward.args
+            if forward.func is dense_forward and short == _DENSE and forward.args[3]:
+                n_in, n_out, rule, _ = forward.args
                 x, W = y, params[full[0]]
                 z, y = dense_outputs(n_in, n_out, rule, W, params[full[1]], x)
                 backs.append((rule, W, x, z, y))
@@ -132,6 +137,82 @@ def residual_forward(forward: ForwardFn, params: Params, x: Array, key: Key | No
     return x + fx, pull
 
 
+def combined_forward(
+    f: CombineFn, names: Names, forwards: tuple[OwnForward, ...], params: Params, x: Array, key: Key | None
+) -> tuple[Array, Pullback]:
+    """Run layers as f says, each with its own params and key; see `nnfunc.combine`.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> import numpy as np
+        >>> params = {"a/W": np.eye(1), "b/W": 2 * np.eye(1)}
+        >>> bare = dense(1, 1, bias=False)[1]
+        >>> combined_forward(side_by_side, ("a", "b"), (bare, bare), params, np.eye(1), None)[0]
+        array([[1., 2.]])
+    """
+    fields = _layer_fields(names, tuple(params))
+    n = len(names)
+    keys = (None,) * n if key is None else _layer_keys(key if isinstance(key, tuple) else (key,), n)
+    branches = [
+        partial(_run_branch, name, forward, {short: params[path] for short, path in zip(*field, strict=True)}, own_key)
+        for name, forward, field, own_key in zip(names, forwards, fields, keys, strict=True)
+    ]
+    y, pullback = f(branches, x)
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        grads, dx = pullback(dy)
+        return {f"{name}/{short}": g for name, own in zip(names, grads, strict=True) for short, g in own.items()}, dx
+
+    return y, pull
+
+
+def _run_branch(name: str, forward: OwnForward, params: Params, key: Key | None, x: Array) -> tuple[Array, Pullback]:
+    """Run one layer of several; an error gets its name, there and back."""
+    try:
+        y, pullback = forward(params, x, key)
+    except Exception as error:
+        reraise(error, name)
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        try:
+            grads, dx = pullback(dy)
+        except Exception as error:
+            reraise(error, name)
+        return grads, partial(_named, name, dx)
+
+    return y, pull
+
+
+def _named(name: str, dx: InputGradient) -> Array:
+    """Compute a layer's dx; an error gets its name."""
+    try:
+        return dx()
+    except Exception as error:
+        reraise(error, name)
+
+
+def side_by_side(branches: Sequence[Branch], x: Array) -> tuple[Array, Callable[[Array], tuple[list[Params], InputGradient]]]:
+    """Run every branch on x and put their outputs side by side, and the way back; see `nnfunc.concatenate`.
+
+    Example:
+        >>> import numpy as np
+        >>> side_by_side([lambda x: (x, lambda dy: ({}, lambda: dy))] * 2, np.eye(1))[0]
+        array([[1., 1.]])
+    """
+    done = [branch(x) for branch in branches]
+    ends = list(accumulate(y.shape[-1] for y, _ in done))
+
+    def pullback(dy: Array) -> tuple[list[Params], InputGradient]:
+        back = [pull(dy[..., end - y.shape[-1] : end]) for end, (y, pull) in zip(ends, done, strict=True)]
+
+        def dx() -> Array:
+            return reduce(np.add, [own_dx() for _, own_dx in back])
+
+        return [grads for grads, _ in back], dx
+
+    return np.concatenate([y for y, _ in done], axis=-1), pullback
+
+
 def watched_forward(
     note: Note, path: str, has_z: bool, own_grads: bool, forward: ForwardFn, params: Params, x: Array, key: Key | None
 ) -> tuple[Array, Pullback]:
@@ -148,7 +229,8 @@ def watched_forward(
     note(joined(path, "x"), locked(x))
     y, pullback = forward(params, x, key)
     if has_z:
-        note(joined(path, "z"), locked(product(x, params["W"]) + params["b"]))
+        z = product(x, params["W"])
+        note(joined(path, "z"), locked(z + params["b"] if "b" in params else z))
     note(joined(path, "y"), locked(y))
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:

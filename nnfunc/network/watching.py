@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from nnfunc.network.guard import check_layer
-from nnfunc.network.kinds import facts, made_by, map_layers
-from nnfunc.network.loop import Note, residual_forward, watched_forward
+from nnfunc.network.kinds import children, facts, map_layers, walk
+from nnfunc.network.loop import Note, watched_forward
 from nnfunc.values.checks import check_callable
-from nnfunc.values.types import Layer, OwnForward
+from nnfunc.values.types import Array, Layer, OwnForward
 
 
 def watched(net: Layer, note: Note) -> Layer:
@@ -18,9 +19,9 @@ def watched(net: Layer, note: Note) -> Layer:
     layer: ``hidden/x``, what goes in; ``hidden/z``, before the activation, if
     there is one inside; ``hidden/y``, what comes out. Backwards, last layer
     first: ``hidden/dy``; ``hidden/dW``, ``hidden/db`` and so on, the gradients
-    of its params; ``hidden/dx``, if anybody asks for it. A residual tells after
-    the layers inside, under its own path. A network of one layer has the path
-    "": ``x``, ``y``.
+    of its params; ``hidden/dx``, if anybody asks for it. A residual, and what is
+    made of branches, tells after the layers inside, under its own path; a branch
+    that runs twice tells twice. A network of one layer has the path "": ``x``, ``y``.
 
     Where a loss on probabilities is computed from logits, the final softmax or
     sigmoid is not run, and the last ``y`` is the logits. A pass whose loss is
@@ -54,9 +55,41 @@ def watched(net: Layer, note: Note) -> Layer:
     return map_layers(net, partial(_watched_layer, note))
 
 
+def watched_outputs(net: Layer, note: Callable[[str, Layer, Array, Array, Array], object]) -> Layer:
+    """Return the network as one that tells ``note(path, layer, x, z, y)`` of each layer once it has run.
+
+    Where there is no z, x stands for it. What runs again, as a branch may, has the number of the run in its path.
+
+    Example:
+        >>> import numpy as np
+        >>> from nnfunc import dense
+        >>> net = watched_outputs(dense(1, 1), lambda path, layer, x, z, y: print(repr(path), x, y))
+        >>> y, _ = net[1]({"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)
+        '' [[1.]] [[2.]]
+    """
+    owners: dict[str, list[Layer]] = {}  # a residual has the path of what is inside, if that has no name
+    for path, layer in walk(net):
+        owners.setdefault(path, []).append(layer)
+    done = dict.fromkeys(owners, 0)
+    running: list[tuple[Array, Array]] = []
+
+    def tell(path: str, tensor: Array) -> None:
+        place, _, what = path.rpartition("/")
+        if what == "x":
+            running.append((tensor, tensor))
+        elif what == "z":
+            running[-1] = running[-1][0], tensor
+        elif what == "y":
+            again, which = divmod(done[place], len(owners[place]))
+            done[place] += 1
+            note(f"{place} ({again + 1})" if again else place, owners[place][which], *running.pop(), tensor)
+
+    return watched(net, tell)
+
+
 def _watched_layer(note: Note, path: str, layer: Layer) -> OwnForward:
     """Return the forward of one layer that tells of its tensors."""
     own = facts(layer)
     has_z = own is not None and own["rule"] is not None and "W" in own["shapes"]
-    own_grads = made_by(layer) is not residual_forward  # whose gradients the layers inside have told of
+    own_grads = not children(layer)  # whose gradients they have told of
     return partial(watched_forward, note, path, has_z, own_grads, layer[1])

@@ -27,14 +27,14 @@ import numpy as np
 from nnfunc.pieces import initializers
 from nnfunc.pieces.activations import Rule, as_rule, relu, relu_in_place
 from nnfunc.values.arrays import as_real, ones
-from nnfunc.values.checks import as_size, describe, problem, require
+from nnfunc.values.checks import as_flag, as_size, describe, problem, require
 from nnfunc.values.keys import split
 from nnfunc.values.types import Activation, Array, DType, Initializer, InputGradient, Key, Layer, Params, Pullback
 
 
 def dense(
     n_in: SupportsIndex, n_out: SupportsIndex, activation: Activation | None = None, *,
-    w_init: Initializer | None = None, b_init: Initializer = initializers.zeros,
+    w_init: Initializer | None = None, b_init: Initializer = initializers.zeros, bias: bool = True,
 ) -> Layer:
     """Return the layer y = f(x W + b).
 
@@ -46,6 +46,7 @@ def dense(
         w_init: initialiser of W; `glorot_uniform` if none, for relu too (README,
             "Where the article and this library differ", has the figures).
         b_init: initialiser of b; one made by `by_fans` knows n_in.
+        bias: whether there is a b; a norm that follows has one of its own. W is drawn the same either way.
 
     Shapes:
         x (n, n_in), W (n_in, n_out), b (n_out,), y (n, n_out).
@@ -54,7 +55,7 @@ def dense(
         dz = dy * f'(z), dW = x^T dz, db = sum of dz over rows, dx = dz W^T.
 
     Raises:
-        TypeError: a size is no integer, or the activation none that is known.
+        TypeError: a size is no integer, the activation none that is known, or `bias` no bool.
         ValueError: a size is below 1; in use, `x`, `W` or `b` of another shape.
 
     Example:
@@ -75,16 +76,20 @@ def dense(
     w_init = initializers.glorot_uniform if w_init is None else w_init
     w_init = initializers.made_for("dense", "w_init", w_init, rows, columns)
     b_init = initializers.made_for("dense", "b_init", b_init, rows, columns)
-    return partial(_dense_init, rows, columns, w_init, b_init), partial(dense_forward, rows, columns, rule)
+    has_bias = as_flag("dense", "bias", bias)
+    begin = partial(_dense_init, rows, columns, w_init, b_init if has_bias else None)
+    return begin, partial(dense_forward, rows, columns, rule, has_bias)
 
 
 def _dense_init(
-    n_in: int, n_out: int, w_init: Initializer, b_init: Initializer, key: Key, dtype: DType
+    n_in: int, n_out: int, w_init: Initializer, b_init: Initializer | None, key: Key, dtype: DType
 ) -> dict[str, Array]:
-    """Draw W and b."""
+    """Draw W and b, if there is one."""
     params: dict[str, Array] = {}
     drawn = (("W", w_init, (n_in, n_out)), ("b", b_init, (n_out,)))
     for own_key, (name, initializer, shape) in zip(split(key, 2), drawn, strict=True):
+        if initializer is None:
+            continue
         argument = f"{name.lower()}_init"
         array = params[name] = as_real("dense", argument, initializer(own_key, shape, dtype), "give numbers")
         require(array.shape == shape, "dense", argument, f"return an array of shape {shape}", array)
@@ -92,38 +97,50 @@ def _dense_init(
 
 
 def dense_forward(
-    n_in: int, n_out: int, rule: Rule | None, params: Params, x: Array, key: Key | None
+    n_in: int, n_out: int, rule: Rule | None, bias: bool, params: Params, x: Array, key: Key | None
 ) -> tuple[Array, Pullback]:
     """Compute y = f(x W + b) and the way back; see `dense`.
 
     Example:
-        >>> dense_forward(1, 1, None, {"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)[0]
+        >>> dense_forward(1, 1, None, True, {"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)[0]
         array([[2.]])
     """
-    if len(params) != 2 or "W" not in params or "b" not in params:
-        check_fields("dense", {"W": (n_in, n_out), "b": (n_out,)}, params)
-    W, b = params["W"], params["b"]
-    z, y = dense_outputs(n_in, n_out, rule, W, b, x)
+    if len(params) != 1 + bias or "W" not in params or ("b" in params) is not bias:
+        check_fields("dense", dense_shapes(n_in, n_out, bias), params)
+    W = params["W"]
+    z, y = dense_outputs(n_in, n_out, rule, W, params.get("b"), x)
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
         dz = dy if rule is None else rule[1](dy, z, y)
-        return {"W": product(x.T, dz), "b": column_sums(dz)}, lambda: product(dz, W.T)
+        grads = {"W": product(x.T, dz)}
+        return (grads | {"b": column_sums(dz)} if bias else grads), lambda: product(dz, W.T)
 
     return y, pullback
 
 
-def dense_outputs(n_in: int, n_out: int, rule: Rule | None, W: Array, b: Array, x: Array) -> tuple[Array, Array]:
-    """Return z = x W + b and y = f(z); the two may be one array.
+def dense_shapes(n_in: int, n_out: int, bias: bool) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a dense layer's params.
+
+    Example:
+        >>> dense_shapes(2, 3, False)
+        {'W': (2, 3)}
+    """
+    return {"W": (n_in, n_out), "b": (n_out,)} if bias else {"W": (n_in, n_out)}
+
+
+def dense_outputs(n_in: int, n_out: int, rule: Rule | None, W: Array, b: Array | None, x: Array) -> tuple[Array, Array]:
+    """Return z = x W + b, or x W without b, and y = f(z); the two may be one array.
 
     Example:
         >>> dense_outputs(1, 1, None, np.eye(1), np.ones(1), np.eye(1))[1]
         array([[2.]])
     """
-    if W.shape != (n_in, n_out) or b.shape != (n_out,) or x.shape != (len(x), n_in):
-        check_fields("dense", {"W": (n_in, n_out), "b": (n_out,)}, {"W": W, "b": b})
+    if W.shape != (n_in, n_out) or (b is not None and b.shape != (n_out,)) or x.shape != (len(x), n_in):
+        check_fields("dense", dense_shapes(n_in, n_out, b is not None), {"W": W} if b is None else {"W": W, "b": b})
         check_columns("dense", n_in, x)
     z = product(x, W)
-    z += b
+    if b is not None:
+        z += b
     return z, z if rule is None else relu_in_place(z) if rule[0] is relu else rule[0](z)
 
 
@@ -208,6 +225,57 @@ def activation(f: Activation) -> Layer:
         (array([[9.]]), array([[6.]]))
     """
     return no_params, partial(activation_forward, as_rule("activation", f))
+
+
+def columns(start: SupportsIndex, stop: SupportsIndex) -> Layer:
+    """Return the layer y = x[:, start:stop], some columns of x, without params.
+
+    It begins a branch of `concatenate` that is to see a part of x only.
+
+    Args:
+        start: the first column, from 0.
+        stop: the first column that is left out, above `start`.
+
+    Shapes:
+        x (n, k) with k at least `stop`, y (n, stop - start).
+
+    Gradients:
+        dx = dy in these columns, and 0 in the others.
+
+    Raises:
+        TypeError, ValueError: not integers from 0 up; in use, `x` has fewer columns.
+
+    Example:
+        >>> init, forward = columns(1, 3)
+        >>> y, pullback = forward({}, np.array([[1.0, 2.0, 3.0, 4.0]]), None)
+        >>> y, pullback(np.array([[5.0, 6.0]]))[1]()
+        (array([[2., 3.]]), array([[0., 5., 6., 0.]]))
+    """
+    first = as_size("columns", "start", start, least=0)
+    return no_params, partial(columns_forward, first, as_size("columns", "stop", stop, least=first + 1))
+
+
+def columns_forward(start: int, stop: int, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+    """Take some columns of x, and the way back; see `columns`.
+
+    Example:
+        >>> columns_forward(1, 2, {}, np.array([[1.0, 2.0]]), None)[0]
+        array([[2.]])
+    """
+    if params:
+        check_fields("columns", {}, params)
+    if x.ndim != 2 or x.shape[1] < stop:
+        raise ValueError(problem("columns", "x", f"have shape (rows, {stop} or more)", x.shape))
+
+    def pullback(dy: Array) -> tuple[Params, InputGradient]:
+        def dx() -> Array:
+            g = np.zeros_like(x)
+            g[:, start:stop] = dy
+            return g
+
+        return {}, dx
+
+    return x[:, start:stop].copy(), pullback
 
 
 def no_params(key: Key, dtype: DType) -> Params:

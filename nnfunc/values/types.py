@@ -5,7 +5,7 @@ There are four: **arrays**, **params** (a flat mapping of arrays), **keys**
 else here names the functions that take and return them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, SupportsFloat, TypeAlias
 
@@ -45,6 +45,14 @@ OwnForward: TypeAlias = partial[tuple[Array, Pullback]]
 Layer: TypeAlias = tuple[InitFn, ForwardFn]
 """``(init, forward)``: ``init(key, dtype) -> params`` and
 ``forward(params, x, key) -> (y, pullback)``."""
+
+Branch: TypeAlias = Callable[[Array], tuple[Array, Pullback]]
+"""A layer with its params and its key: ``x -> (y, pullback)``."""
+
+CombineFn: TypeAlias = Callable[
+    [Sequence[Branch], Array], tuple[Array, Callable[[Array], tuple[Sequence[Params], InputGradient]]]
+]
+"""``f(branches, x) -> (y, pullback)``, where ``pullback(dy) -> (grads, dx)`` gives the gradients of each branch."""
 
 ElementwiseFn: TypeAlias = Callable[[Array], Array]
 

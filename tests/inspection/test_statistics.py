@@ -5,9 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from nnfunc import activation_stats, chain, dense, relu, sgd_step, sigmoid, table, update_ratio
-from tests.inspection.deep import DEEP, DEEP_P, INPUTS
-from tests.numeric import bad
+from nnfunc import (
+    activation_stats, chain, columns, combine, concatenate, dense, forward, init, layer_outputs, relu, sgd_step, sigmoid,
+    table, tanh, update_ratio,
+)  # fmt: skip
+from tests.inspection.deep import DEEP, DEEP_P, DEEP_PARTS, INPUTS
+from tests.layers import shared
+from tests.numeric import bad, same_bits
 from tests.samples import AFFINE, NET, P, X
 from tests.sentences import Cases, assert_sentence
 
@@ -35,6 +39,33 @@ def test_activation_stats_of_every_layer() -> None:
     assert rows[5]["saturated"] is None
 
 
+def test_layer_outputs_are_what_each_layer_gives_by_hand() -> None:
+    outputs = layer_outputs(DEEP, DEEP_P, INPUTS, key=1)
+    assert list(outputs) == ["hidden", "norm", "skip/0", "skip/1", "skip", "out"]
+    assert same_bits(outputs["out"], forward(DEEP, DEEP_P, INPUTS, key=1))
+    given = {"hidden": INPUTS, "norm": outputs["hidden"], "out": outputs["skip"]}
+    for i, (path, layer) in enumerate(DEEP_PARTS.items()):
+        if path in given:
+            own = {name.removeprefix(f"{path}/"): a for name, a in DEEP_P.items() if name.startswith(f"{path}/")}
+            assert same_bits(outputs[path], forward(layer, own, given[path], key=(1, i)))
+    assert np.array_equal(outputs["skip"], outputs["norm"] + outputs["skip/1"])
+
+
+def test_layer_outputs_of_branches_and_of_what_runs_twice() -> None:
+    net = chain(pair=combine(shared, tower=chain(a=dense(1, 2, tanh), b=dense(2, 3))), side=concatenate(x=columns(0, 2)))
+    params = init(net, 0, np.float64)
+    outputs = layer_outputs(net, params, [[1.0, 2.0], [3.0, 4.0]])
+    assert list(outputs) == [
+        "pair/tower/a", "pair/tower/b", "pair/tower/a (2)", "pair/tower/b (2)", "pair", "side/x", "side"
+    ]  # fmt: skip
+    assert np.array_equal(outputs["pair"], outputs["pair/tower/b"] - outputs["pair/tower/b (2)"])
+    own = {"W": params["pair/tower/a/W"], "b": params["pair/tower/a/b"]}
+    assert same_bits(outputs["pair/tower/a (2)"], forward(dense(1, 2, tanh), own, [[2.0], [4.0]]))
+    assert [row["layer"] for row in activation_stats(net, params, [[1.0, 2.0]])] == list(outputs)
+    alone = layer_outputs(columns(0, 1), {}, [[1.0, 2.0]])
+    assert list(alone) == ["net"] and alone["net"].flags.writeable
+
+
 def test_update_ratio_by_hand() -> None:
     before = {"W": np.array([[3.0], [4.0]]), "b": np.zeros(2), "c": np.zeros(1)}
     after = sgd_step(before, {"W": np.array([[0.0], [5.0]]), "b": np.ones(2), "c": np.zeros(1)}, 0.1)
@@ -58,6 +89,12 @@ def test_update_ratio_of_the_largest() -> None:
 
 
 BAD: Cases = {
+    "outputs of inputs too narrow": (
+        lambda: layer_outputs(NET, P, X[:, :3]), ValueError, r"dense: hidden/x must have shape \(rows, 4\), got \(5, 3\)"
+    ),
+    "outputs of no network": (
+        lambda: layer_outputs(bad(relu), P, X), TypeError, r"layer_outputs: net must be a pair of functions .*"
+    ),
     "inputs too narrow": (
         lambda: activation_stats(NET, P, X[:, :3]),
         ValueError,

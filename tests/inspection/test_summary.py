@@ -12,6 +12,9 @@ from nnfunc import (
     Pullback,
     activation,
     chain,
+    columns,
+    combine,
+    concatenate,
     dense,
     dropout,
     init,
@@ -22,7 +25,7 @@ from nnfunc import (
     table,
 )
 from tests.inspection.deep import DEEP, DEEP_P
-from tests.layers import bare
+from tests.layers import bare, product
 from tests.numeric import bad
 from tests.samples import AFFINE, BN, BNP, MISFIT, NET, P, X
 from tests.sentences import Cases, assert_sentence
@@ -53,6 +56,28 @@ def test_summary_counted_by_hand() -> None:
     assert sum(a.size for a in DEEP_P.values()) == 54
 
 
+def test_summary_of_a_network_alone_and_of_what_a_row_shows() -> None:
+    norms = {"norm/mean", "norm/var"}
+    fresh = summary(DEEP, {name: a for name, a in DEEP_P.items() if name not in norms})
+    assert summary(DEEP) == fresh
+    net = chain(
+        both=concatenate(columns(0, 2), tall=chain(dense(5, 4, bias=False), doubled())), pair=combine(product, doubled(), doubled())
+    )
+    rows = {row["layer"]: row for row in summary(net)}
+    assert [(row["in"], row["out"]) for row in rows.values()] == [
+        (None, 2), (5, 4), (4, None), (None, None), (None, None), (None, None), (None, None), (None, None)
+    ]  # fmt: skip
+    assert (rows["both/tall/0"]["parameters"], rows["both/tall/0"]["operations"]) == (20, 36)  # 20 products, 16 sums
+    assert rows["pair"]["kind"] == "product"
+    seen = {row["layer"]: (row["in"], row["out"]) for row in summary(net, None, np.ones((1, 5)))}
+    assert seen == {
+        "both/0": (5, 2), "both/tall/0": (5, 4), "both/tall/1": (4, 4), "both": (5, 6), "pair/0": (6, 6), "pair/1": (6, 6),
+        "pair": (6, 6), "total": (5, 6),
+    }  # fmt: skip
+    shown = summary(DEEP, None, np.ones((1, 3)))  # never calibrated, as only shapes count
+    assert shown == summary(DEEP)
+
+
 def test_summary_says_what_it_does_not_know() -> None:
     net = chain(dense(2, 3), doubled(), dense(3, 1), layer_norm(1), activation(softmax))
     rows = summary(net, init(net, 0, np.float64))
@@ -66,6 +91,9 @@ def test_summary_says_what_it_does_not_know() -> None:
 
 
 BAD: Cases = {
+    "rows too narrow": (
+        lambda: summary(NET, P, X[:, :3]), ValueError, r"dense: hidden/x must have shape \(rows, 4\), got \(5, 3\)"
+    ),
     "params of another network": (
         lambda: summary(NET, AFFINE),
         ValueError,

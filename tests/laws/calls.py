@@ -34,6 +34,9 @@ from nnfunc import (
     check_grads,
     check_params,
     class_weight,
+    columns,
+    combine,
+    concatenate,
     clip_by_global_norm,
     clip_by_value,
     constant,
@@ -67,6 +70,7 @@ from nnfunc import (
     l1,
     l2,
     layer_norm,
+    layer_outputs,
     leaky_relu,
     lecun_normal,
     linear_schedule,
@@ -116,6 +120,7 @@ from nnfunc import (
     zeros,
 )
 from nnfunc.transforms import stack_params, unstack_params
+from tests.layers import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 
 F32: DType = np.dtype(np.float32)
@@ -190,6 +195,10 @@ CALLS: dict[str, Callable[[], object]] = {
     "dense": lambda: _layer(dense(3, 2, gelu)),
     "mlp": lambda: _layer(mlp([3, 4, 2])),
     "residual": lambda: _layer(residual(dense(3, 3))),
+    "concatenate": lambda: _layer(concatenate(columns(0, 2), dense(3, 3))),
+    "combine": lambda: _layer(combine(product, dense(3, 2), dense(3, 2))),
+    "columns": lambda: _layer(columns(1, 3)),
+    "layer_outputs": lambda: layer_outputs(NET, PARAMS, X),
     "mse": lambda: mse(X, X * 2),
     "mae": lambda: mae(X, X * 2),
     "huber": lambda: huber(X, X * 2),

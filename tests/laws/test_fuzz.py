@@ -18,6 +18,7 @@ import pytest
 import nnfunc as nf
 from nnfunc import AnyArray, Layer
 from nnfunc.testing.purity import arrays_in, bits, materialised
+from tests.layers import product
 
 COUNT = int(os.environ.get("NNFUNC_FUZZ", "1500"))
 ONLY = os.environ.get("NNFUNC_FUZZ_SEED")
@@ -45,6 +46,11 @@ def network(draw: Draw) -> tuple[Layer, int, int]:
             parts.append(extra)
         if draw.random() < 0.2:
             parts.append(nf.residual(nf.chain(nf.dense(b, b, nf.relu), nf.dense(b, b))))
+        if draw.random() < 0.2:
+            parts.append(nf.concatenate(nf.columns(0, 1), nf.chain(nf.dense(b, b, nf.tanh, bias=False), nf.layer_norm(b))))
+            parts.append(nf.dense(b + 1, b))
+        if draw.random() < 0.1:
+            parts.append(nf.combine(product, nf.dense(b, b), nf.dropout(0.5)))
     return (parts[0] if len(parts) == 1 else nf.chain(*parts)), widths[0], widths[-1]
 
 

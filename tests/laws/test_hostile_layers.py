@@ -7,9 +7,10 @@ import pytest
 
 from nnfunc import (
     AnyArray, Array, InputGradient, Key, Layer, Params, Pullback, activation_stats, batch_norm, calibrate, chain,
-    check_grads, dense, diagnose, forward, grads, init, loss, mse, overfit_check, relu, residual,
-    sharded_value_and_grads, train, value_and_grads, vjp, watched,
+    check_grads, combine, concatenate, dense, diagnose, forward, grads, init, layer_outputs, loss, mse, overfit_check,
+    relu, residual, sharded_value_and_grads, summary, train, value_and_grads, vjp, watched,
 )  # fmt: skip
+from tests.layers import product
 from tests.numeric import bad, same_bits
 
 Back = Callable[[Params, Array, Array], tuple[Params, InputGradient]]
@@ -110,6 +111,9 @@ NETS: dict[str, Callable[[Layer], Layer]] = {
     "chain": lambda inner: chain(dense(3, 3), own=inner),
     "residual": lambda inner: chain(dense(3, 3), residual(inner)),
     "nested": lambda inner: chain(dense(3, 3, relu), chain(residual(chain(own=inner, last=dense(3, 3))))),
+    "concatenate": lambda inner: chain(dense(3, 3), concatenate(own=inner)),
+    "combine": lambda inner: chain(dense(3, 3), combine(product, own=inner, other=dense(3, 3))),
+    "watched combine": lambda inner: watched(combine(product, own=inner, other=dense(3, 3)), lambda path, tensor: None),
     "watched": lambda inner: watched(chain(dense(3, 3), own=inner), lambda path, tensor: None),
     "watched chain in a chain": lambda inner: chain(dense(3, 3), watched(chain(inner), lambda path, tensor: None)),
 }
@@ -121,6 +125,8 @@ FORTH: dict[str, Call] = {
     "vjp": lambda net, params, x, y: vjp(net, params, x)[0],
     "calibrate": lambda net, params, x, y: calibrate(chain(net, batch_norm(3)), with_norm(params), x),
     "activation_stats": lambda net, params, x, y: activation_stats(net, params, x),
+    "layer_outputs": lambda net, params, x, y: list(layer_outputs(net, params, x).values()),
+    "summary": lambda net, params, x, y: len(summary(net, params, x)),
 }
 BACK: dict[str, Call] = {
     "grads": lambda net, params, x, y: grads(net, mse, params, x, y),

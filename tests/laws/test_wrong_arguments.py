@@ -14,6 +14,7 @@ import pytest
 
 import nnfunc as nf
 from nnfunc import Layer
+from tests.layers import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 from tests.numeric import bad
 
@@ -82,6 +83,10 @@ CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
     "layer_norm": (nf.layer_norm, [3, 1e-5]),
     "batch_norm": (nf.batch_norm, [3, 1e-5]),
     "residual": (nf.residual, [nf.dense(3, 3)]),
+    "columns": (nf.columns, [1, 3]),
+    "concatenate": (nf.concatenate, [nf.dense(3, 4), nf.columns(0, 2)]),
+    "combine": (nf.combine, [product, nf.dense(3, 4), nf.dense(3, 4)]),
+    "layer_outputs": (nf.layer_outputs, [NET, PARAMS, X, 3]),
     "mlp": (nf.mlp, [[3, 4], nf.relu, nf.tanh]),
     "chain": (chained, [nf.dense(3, 4)]),
     "init": (nf.init, [NET, 0, np.float32]),

@@ -82,7 +82,7 @@ def twice(layer: Layer) -> Layer:
 
 BOTH = chain(seen=batch_norm(4), inside=twice(chain(dense(4, 4), batch_norm(4))), out=dense(4, 2))
 HIDDEN = chain(inside=twice(chain(dense(4, 4), batch_norm(4))), out=dense(4, 2))
-FOUND_IN = r"net must have its batch norms in chain and residual, where calibrate finds them, got one inside a layer of your own"
+FOUND_IN = r"net must have its batch norms in chain, residual, concatenate or combine, where calibrate finds them, got one inside a layer of your own"
 
 
 BAD: Cases = {

@@ -5,12 +5,39 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nnfunc import activation, adam, dense, dropout, elu, forward, init, relu
-from tests.numeric import bad
+from nnfunc import activation, adam, chain, columns, dense, dropout, elu, forward, grads, init, mse, relu, tanh, vjp
+from tests.numeric import bad, same_bits
 from tests.samples import NET, P, X
 from tests.sentences import Cases, assert_sentence
 
+
+
+def test_dense_without_bias_is_dense_with_a_bias_of_zero() -> None:
+    bare, full = dense(4, 3, tanh, bias=False), dense(4, 3, tanh)
+    params = init(bare, 5)
+    assert list(params) == ["W"] and same_bits(params["W"], init(full, 5)["W"])
+    zero = {**params, "b": np.zeros(3, np.float32)}
+    x, y = X.astype(np.float32), X[:, :3]
+    for net, other in ((bare, full), (chain(bare), chain(full))):
+        own, with_zero = ({f"0/{n}" if net != bare else n: a for n, a in p.items()} for p in (params, zero))
+        assert same_bits(forward(net, own, x), forward(other, with_zero, x))
+        got, expected = grads(net, mse, own, x, y), grads(other, mse, with_zero, x, y)
+        assert list(got) == list(own) and all(same_bits(got[name], expected[name]) for name in got)
+
+
+def test_columns_by_hand() -> None:
+    y, pullback = vjp(columns(1, 3), {}, [[1.0, 2.0, 3.0, 4.0]])
+    assert y.tolist() == [[2.0, 3.0]]
+    own, dx = pullback([[5.0, 6.0]])
+    assert dict(own) == {} and dx().tolist() == [[0.0, 5.0, 6.0, 0.0]]
+
+
 BAD: Cases = {
+    "a bias where there is none": (
+        lambda: forward(chain(dense(4, 1, bias=False)), {"0/W": np.ones((4, 1)), "0/b": np.ones(1)}, X), ValueError,
+        r"dense: 0/b must not be in params, which are W, got shape \(1,\)",
+    ),
+    "bias a word": (lambda: dense(4, 1, bias=bad("no")), TypeError, r"dense: bias must be True or False, got 'no'"),
     "inputs too narrow": (
         lambda: forward(NET, P, X[:, :3]),
         ValueError,

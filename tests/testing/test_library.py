@@ -18,6 +18,9 @@ from nnfunc import (
     binary_cross_entropy,
     by_fans,
     chain,
+    columns,
+    combine,
+    concatenate,
     clip_by_global_norm,
     clip_by_value,
     constant,
@@ -81,6 +84,7 @@ from nnfunc.testing import (
     check_schedule,
     check_transform,
 )
+from tests.layers import product, shared
 from tests.testing.makers import CLASSES, LOGITS, PROBABILITIES, TARGETS, VALUES, X
 
 YES: Array = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -93,7 +97,10 @@ PIECES: dict[str, list[Callable[[], object]]] = {
         for f in (relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, softplus, silu, gelu)
     },
     "activation": [lambda: check_layer(activation((np.sin, np.cos)), X)],
-    "dense": [lambda: check_layer(dense(3, 2), X), lambda: check_layer(dense(3, 1), X[:1])],
+    "dense": [
+        lambda: check_layer(dense(3, 2), X), lambda: check_layer(dense(3, 1), X[:1]),
+        lambda: check_layer(dense(3, 2, tanh, bias=False), X),
+    ],
     "dropout": [lambda: check_layer(dropout(0.3), X, noise=True), lambda: check_layer(dropout(0), X, noise=False)],
     "layer_norm": [lambda: check_layer(layer_norm(3), X)],
     "batch_norm": [
@@ -102,6 +109,14 @@ PIECES: dict[str, list[Callable[[], object]]] = {
     ],
     "residual": [lambda: check_layer(residual(chain(dense(3, 5, tanh), dense(5, 3))), X)],
     "chain": [lambda: check_layer(chain(a=dense(3, 4, elu), b=layer_norm(4), c=dense(4, 2)), X), lambda: check_layer(NOISY_NET, X)],
+    "columns": [lambda: check_layer(columns(1, 3), X)],
+    "concatenate": [
+        lambda: check_layer(concatenate(columns(0, 2), deep=chain(dense(3, 4, tanh), dropout(0.5), layer_norm(4))), X),
+    ],
+    "combine": [
+        lambda: check_layer(combine(product, dense(3, 4, tanh), dense(3, 4, bias=False)), X),
+        lambda: check_layer(chain(columns(0, 2), combine(shared, tower=dense(1, 3, sigmoid))), X),
+    ],
     "mlp": [lambda: check_layer(mlp([3, 4, 5, 2]), X)],
     "mse": [
         lambda: check_loss(mse, VALUES, TARGETS),
@@ -166,7 +181,7 @@ PIECES: dict[str, list[Callable[[], object]]] = {
 TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train calibrate freeze fold_in split generator map_params watched
     batches split_rows fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
-    summary activation_stats update_ratio table current_params best_params progress progress_line
+    summary activation_stats layer_outputs update_ratio table current_params best_params progress progress_line
     save load check_params diff_params sharded_value_and_grads stack_params unstack_params""".split()
 )
 
