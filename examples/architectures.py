@@ -25,6 +25,7 @@ from nnfunc import (
     dense,
     dropout,
     early_stopping,
+    finish,
     forward,
     init,
     l2,
@@ -55,11 +56,10 @@ def held_out_accuracy(net: Layer, penalty: Penalty | None, key: Key) -> float:
     rows, held = split_rows(key, len(x), 0.2, labels=y)
     inner, val = split_rows((1, 0), len(rows), 0.1, labels=y[rows])
     fit, val = rows[inner], rows[val]
-    for state, _ in train(
+    state, _ = finish(train(
         net, softmax_cross_entropy, init(net, key), x[fit], y[fit], epochs=40, lr=2e-3, optimizer=adam(), key=key,
         penalty=penalty, validation=(x[val], y[val]), stopping=early_stopping(patience=10),
-    ):  # fmt: skip
-        pass
+    ))  # fmt: skip
     return accuracy(forward(net, best_params(state), x[held]), y[held])
 
 

@@ -19,6 +19,7 @@ from nnfunc import (
     clip_by_global_norm,
     current_params,
     diagnose,
+    finish,
     fit_scaler,
     forward,
     global_norm,
@@ -64,8 +65,8 @@ def main() -> tuple[float, str, float]:
     fit, held = split_rows(0, len(x), 0.2)
     small = mlp([5, 16, 1])
     validation = (x[held, :5], y[held])
-    *_, (_, report) = train(small, mse, init(small, 0), x[fit, :5], y[fit], epochs=20, lr=0.05, validation=validation)
-    without = report["validation_loss"] or 0.0
+    _, reports = finish(train(small, mse, init(small, 0), x[fit, :5], y[fit], epochs=20, lr=0.05, validation=validation))
+    without = reports[-1]["validation_loss"] or 0.0
     print(f"1. Five features of size one: validation loss {without:.3f}\n")
 
     net = mlp([6, 16, 1])
@@ -81,8 +82,7 @@ def main() -> tuple[float, str, float]:
 
     message = ""
     try:
-        for _ in train(net, mse, params, x[fit], y[fit], epochs=20, lr=0.05):
-            pass
+        finish(train(net, mse, params, x[fit], y[fit], epochs=20, lr=0.05))
     except FloatingPointError as error:
         message = str(error)
         print(f"4. With train the run stops and says\n{message}\n")
@@ -90,10 +90,9 @@ def main() -> tuple[float, str, float]:
     scaler = fit_scaler(x[fit])
     clip = partial(clip_by_global_norm, limit=1.0)
     x_fit, x_held = standardize(x[fit], scaler), standardize(x[held], scaler)
-    for state, report in train(
-        net, mse, params, x_fit, y[fit], epochs=20, lr=0.05, transform=clip, validation=(x_held, y[held])
-    ):  # fmt: skip
-        pass
+    run = train(net, mse, params, x_fit, y[fit], epochs=20, lr=0.05, transform=clip, validation=(x_held, y[held]))
+    state, reports = finish(run)
+    report = reports[-1]
     cured = report["validation_loss"] or 0.0
     print(f"5. Scaled, and clipped as a safety net: validation loss {cured:.3f}, the gradient's norm {report['grad_norm']:.2g}")
     print(f"   {diagnose(net, mse, current_params(state), x_fit[:32], y[fit[:32]])['text']}")

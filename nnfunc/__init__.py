@@ -63,32 +63,33 @@ from nnfunc.pieces.schedules import constant_schedule, cosine_decay_schedule, co
 from nnfunc.pieces.schedules import exponential_decay, join_schedules, linear_schedule, piecewise_constant_schedule
 from nnfunc.pieces.schedules import polynomial_schedule, warmup_cosine_decay_schedule
 from nnfunc.pieces.stepping import sgd_step
-from nnfunc.training.loop import train
+from nnfunc.training.loop import count_steps, finish, train
 from nnfunc.training.shards import sharded_value_and_grads
 from nnfunc.training.state import Progress, Report, StepReport, best_params, current_params, progress, progress_line
 from nnfunc.values.files import load, save
 from nnfunc.values.keys import fold_in, generator, split
-from nnfunc.values.params import freeze, map_params
-from nnfunc.values.types import Activation, AnyArray, Array, Branch, CombineFn, DType, ElementwiseFn, GradTransform
-from nnfunc.values.types import Initializer, InputGradient, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty
-from nnfunc.values.types import Pullback, Rows, Schedule, State
+from nnfunc.values.params import freeze, map_params, ravel, select
+from nnfunc.values.types import Activation, AnyArray, Array, Branch, CombineFn, DType, ElementwiseFn, ForwardFn
+from nnfunc.values.types import GradTransform, InitFn, Initializer, InputGradient, Key, Layer, LossFn, Metric, Monitor
+from nnfunc.values.types import Optimizer, OptimizerStep, Params, Penalty, Pullback, Rows, Schedule, State
 from nnfunc.version import __version__ as __version__
 
 __all__ = [
     "Activation", "AnyArray", "Array", "Branch", "CombineFn", "DType", "Diagnosis", "Difference", "ElementwiseFn",
-    "GradCheck", "GradTransform", "Initializer", "InputGradient", "Key", "Layer", "LayerStats", "LayerSummary",
-    "LossFn", "Metric", "Monitor", "Note", "Optimizer", "OverfitCheck", "Params", "Penalty", "Progress", "Pullback",
-    "Report", "Rows", "Schedule", "Stage", "State", "StepReport", "accuracy", "activation", "activation_stats",
-    "adagrad", "adam", "adamw", "batch_norm", "batches", "best_params", "binary_cross_entropy", "by_fans", "calibrate",
-    "chain", "check_grads", "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "columns",
-    "combine", "concatenate", "constant", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
-    "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout", "early_stopping", "elu",
-    "exponential_decay", "fit_scaler", "fold_in", "forward", "freeze", "gelu", "generator", "global_norm",
-    "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init", "join_schedules", "l1",
-    "l2", "layer_norm", "layer_outputs", "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae",
-    "map_params", "mlp", "momentum", "mse", "normal", "one_hot", "overfit_check", "piecewise_constant_schedule",
-    "polynomial_schedule", "progress", "progress_line", "reduce_on_plateau", "relu", "require_same_shape", "residual",
-    "rmsprop", "save", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
+    "ForwardFn", "GradCheck", "GradTransform", "InitFn", "Initializer", "InputGradient", "Key", "Layer", "LayerStats",
+    "LayerSummary", "LossFn", "Metric", "Monitor", "Note", "Optimizer", "OptimizerStep", "OverfitCheck", "Params",
+    "Penalty", "Progress", "Pullback", "Report", "Rows", "Schedule", "Stage", "State", "StepReport", "accuracy",
+    "activation", "activation_stats", "adagrad", "adam", "adamw", "batch_norm", "batches", "best_params",
+    "binary_cross_entropy", "by_fans", "calibrate", "chain", "check_grads", "check_params", "class_weight",
+    "clip_by_global_norm", "clip_by_value", "columns", "combine", "concatenate", "constant", "constant_schedule",
+    "cosine_decay_schedule", "cosine_onecycle_schedule", "count_steps", "cross_entropy", "current_params", "dense",
+    "diagnose", "diff_params", "dropout", "early_stopping", "elu", "exponential_decay", "finish", "fit_scaler",
+    "fold_in", "forward", "freeze", "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads",
+    "he_normal", "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm", "layer_outputs",
+    "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "mlp",
+    "momentum", "mse", "normal", "one_hot", "overfit_check", "piecewise_constant_schedule", "polynomial_schedule",
+    "progress", "progress_line", "ravel", "reduce_on_plateau", "relu", "require_same_shape", "residual", "rmsprop",
+    "save", "select", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
     "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
     "train", "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

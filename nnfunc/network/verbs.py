@@ -192,7 +192,7 @@ def grads(
     net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
     mean_weight: SupportsFloat | None = None, penalty: Penalty | None = None, key: Key | None = None,
 ) -> Params:
-    """Return the gradient of `loss` with the same arguments, under the names of the params.
+    """Return the gradient of `loss` with the same arguments, under the names of the params and in their order.
 
     Args and Raises:
         As `loss`, without `size`.

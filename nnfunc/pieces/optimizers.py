@@ -217,9 +217,10 @@ def adamw(
 ) -> Optimizer:
     """Return Adam with decoupled weight decay: from p also goes lr * weight_decay * p.
 
-    Only weights decay, not biases nor the params of normalisation: a parameter
-    is a weight if it is called W or has two or more axes. `l2` with `adam` is
-    another thing: there the penalty's gradient is rescaled like the rest.
+    Only weights decay: a parameter is one if it is called W, or has two or more
+    axes and none of the library's names for what is no weight (b, beta, gamma,
+    mean, var, table). `l2` with `adam` is another thing: there the penalty's
+    gradient is rescaled like the rest.
 
     Args:
         b1, b2, eps: as `adam`.

@@ -1,23 +1,25 @@
 """Penalties: ``penalty(params) -> (value, grads)``, added to a loss.
 
 They count weights and leave biases, and the scales and shifts of normalisation,
-alone: penalising those fits worse and regularises nothing.
+alone: penalising those fits worse and regularises nothing. A table is not
+counted either, as most of its rows are in no batch; asked for by name, it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import SupportsFloat
 
 import numpy as np
 
 from nnfunc.values.arrays import sum_of_squares
-from nnfunc.values.checks import as_number
-from nnfunc.values.params import checked_params, is_weight, mapped
+from nnfunc.values.checks import as_number, as_tuple, require
+from nnfunc.values.params import checked_params, grouped, is_weight, mapped
 from nnfunc.values.types import Params, Penalty
 
 
-def l2(rate: SupportsFloat) -> Penalty:
+def l2(rate: SupportsFloat, names: Iterable[str] | None = None) -> Penalty:
     """Return the penalty rate * sum(W^2) over all weights.
 
     The factor is the article's and Keras's: the gradient is 2 rate W. Another
@@ -30,60 +32,77 @@ def l2(rate: SupportsFloat) -> Penalty:
 
     Args:
         rate: at least 0.
+        names: patterns, as for `by_name`, of the params that count: ``["*/W", "words/table"]``.
+            Without, those called W count, and what has two or more axes and is not
+            called b, beta, gamma, mean, var or table.
 
     Gradients:
         2 rate W.
 
     Raises:
-        TypeError, ValueError: `rate` is not a finite number of at least 0.
+        TypeError, ValueError: `rate` is not a finite number of at least 0, `names` are no
+            patterns; in use, one of them matches no parameter.
 
     Example:
         >>> value, grads = l2(0.5)({"W": np.array([[1.0, -2.0]]), "b": np.array([9.0])})
         >>> value, dict(grads)
         (2.5, {'W': array([[ 1., -2.]])})
     """
-    return partial(_l2, as_number("l2", "rate", rate, least=0))
+    return partial(_l2, as_number("l2", "rate", rate, least=0), _patterns("l2", names))
 
 
-def l1(rate: SupportsFloat) -> Penalty:
+def l1(rate: SupportsFloat, names: Iterable[str] | None = None) -> Penalty:
     """Return the penalty rate * sum(|W|) over all weights, which drives small ones to zero.
 
     Args:
-        rate: at least 0.
+        rate, names: as `l2`.
 
     Gradients:
         rate sign(W), 0 at 0.
 
     Raises:
-        TypeError, ValueError: `rate` is not a finite number of at least 0.
+        TypeError, ValueError: as `l2`.
 
     Example:
         >>> value, grads = l1(0.5)({"W": np.array([[1.0, -2.0]]), "b": np.array([9.0])})
         >>> value, dict(grads)
         (1.5, {'W': array([[ 0.5, -0.5]])})
     """
-    return partial(_l1, as_number("l1", "rate", rate, least=0))
+    return partial(_l1, as_number("l1", "rate", rate, least=0), _patterns("l1", names))
 
 
-def _l2(rate: float, params: Params) -> tuple[float, Params]:
-    weights = _weights("l2", params)
+def _l2(rate: float, patterns: tuple[str, ...] | None, params: Params) -> tuple[float, Params]:
+    weights = _weights("l2", patterns, params)
     size, squares = sum_of_squares(weights.values())
     with np.errstate(all="ignore"):
         return (rate * size) * (size * squares), mapped(lambda W: 2 * rate * W, weights)
 
 
-def _l1(rate: float, params: Params) -> tuple[float, Params]:
-    weights = _weights("l1", params)
+def _l1(rate: float, patterns: tuple[str, ...] | None, params: Params) -> tuple[float, Params]:
+    weights = _weights("l1", patterns, params)
     # In order of size, so that the sum is the same bits in whatever order the params stand.
     sizes = sorted(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights.values())
     with np.errstate(all="ignore"):
         return rate * sum(sizes), mapped(lambda W: rate * np.sign(W), weights)
 
 
-def _weights(function: str, params: Params) -> Params:
+def _patterns(function: str, names: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return the patterns of the params that count, or none for weights."""
+    if names is None:
+        return None
+    patterns = as_tuple(function, "names", names, "patterns")
+    all_text = patterns and all(isinstance(pattern, str) for pattern in patterns)
+    require(all_text, function, "names", "be a sequence of patterns, one or more", kind=TypeError, value=names)
+    return patterns
+
+
+def _weights(function: str, patterns: tuple[str, ...] | None, params: Params) -> Params:
     """Return the params that are penalised."""
     held, _ = checked_params(function, params)
-    return {name: array for name, array in held.items() if is_weight(name, array)}
+    if patterns is None:
+        return {name: array for name, array in held.items() if is_weight(name, array)}
+    counted = {name for group in grouped(function, "names", patterns, tuple(held)) for name in group}
+    return {name: array for name, array in held.items() if name in counted}
 
 
 OWN_PENALTIES: dict[object, bool] = {_l2: True, _l1: True}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import SupportsFloat, SupportsIndex, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import SupportsFloat, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,14 +29,17 @@ from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
     Data, Order, Run, Validation, as_given, check_functions, scores, training_data, transformed, try_pieces, validation_data,
 )
-from nnfunc.training.state import Report, StepReport, key_words, packed, resumed, section
+from nnfunc.training.state import Report, StepReport, key_words, packed, resumed
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
-from nnfunc.values.checks import as_number, as_size, problem, require, restated, shortened
+from nnfunc.values.checks import as_number, as_size, describe, problem, require, restated, shortened
 from nnfunc.values.keys import fold_in
-from nnfunc.values.params import checked_params, mapped
+from nnfunc.values.params import checked_params, mapped, section
 from nnfunc.values.types import (
     GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
 )
+
+S = TypeVar("S")
+R = TypeVar("R")
 
 Step: TypeAlias = tuple[Params, Data, Key, Rows]
 """The params before a step, its batch, its key, and which rows of the run's data the batch is made of."""
@@ -113,9 +116,8 @@ def train(
         >>> from nnfunc import best_params, dense, init, mse
         >>> x = np.linspace(-1, 1, 64).reshape(64, 1)
         >>> net = dense(1, 1)
-        >>> for state, report in train(net, mse, init(net, 0, np.float64), x, 3 * x + 2, epochs=40, lr=0.3):
-        ...     pass
-        >>> report["epoch"], report["step"], {name: a.round(3) for name, a in best_params(state).items()}
+        >>> state, reports = finish(train(net, mse, init(net, 0, np.float64), x, 3 * x + 2, epochs=40, lr=0.3))
+        >>> len(reports), reports[-1]["step"], {name: a.round(3) for name, a in best_params(state).items()}
         (40, 80, {'W': array([[3.]]), 'b': array([2.])})
     """
     check_layer("train", "net", net)
@@ -147,6 +149,62 @@ def train(
     if run["order"] is not None:
         _row_batches(run, int(start["train/epoch"]))
     return _epochs(run, start)
+
+
+def finish(run: Iterable[tuple[S, R]]) -> tuple[S, list[R]]:
+    """Run `train`, or any other generator of pairs ``(state, report)``, to its end; return the last state and all reports.
+
+    Raises:
+        TypeError: `run` yields something else.
+        ValueError: it yields nothing, as a run that is done does.
+        FloatingPointError, and the like: what the run raises. A loop of your
+            own has the state before that.
+
+    Example:
+        >>> from nnfunc import current_params, dense, mse
+        >>> params = {"W": np.ones((1, 1)), "b": np.zeros(1)}
+        >>> state, reports = finish(train(dense(1, 1), mse, params, [[1.0]], [[2.0]], epochs=2, lr=0.125))
+        >>> [report["loss"] for report in reports], dict(current_params(state))
+        ([1.0, 0.25], {'W': array([[1.375]]), 'b': array([0.375])})
+    """
+    wanted = "be a generator of pairs (state, report), as train is"
+    last: list[S] = []
+    reports: list[R] = []
+    try:
+        pairs = iter(run)
+    except TypeError as error:
+        raise TypeError(problem("finish", "run", wanted, describe(run))) from error
+    for pair in pairs:
+        is_pair = isinstance(pair, tuple) and len(pair) == 2
+        require(is_pair, "finish", "run", wanted, f"one of {describe(pair)}", TypeError)
+        last = [pair[0]]
+        reports.append(pair[1])
+    none = "none (more epochs than are done give more)"
+    require(last, "finish", "run", "yield at least one pair (state, report)", none)
+    return last[0], reports
+
+
+def count_steps(n: SupportsIndex, *, epochs: SupportsIndex, size: SupportsIndex = 32) -> int:
+    """Return how many steps `train` takes on n rows: epochs * ceil(n / size), as ``decay_steps=`` of a schedule wants it.
+
+    Rows of weight 0 are left out there, so with weights n is ``np.count_nonzero(weight)``.
+    Two things make other counts: with batch norm a last batch of one row joins
+    the one before (a step an epoch less, where n is k * size + 1), and an `order`
+    of your own may leave rows out or repeat them.
+
+    Args:
+        n: rows that are trained on, at least 1.
+        epochs, size: as for `train`.
+
+    Raises:
+        TypeError, ValueError: an argument is no whole number of at least 1.
+
+    Example:
+        >>> count_steps(100, epochs=5), count_steps(100, epochs=5, size=50)
+        (20, 10)
+    """
+    rows, batch = as_size("count_steps", "n", n), as_size("count_steps", "size", size)
+    return as_size("count_steps", "epochs", epochs) * -(-rows // batch)
 
 
 def _default_monitor(report: Report) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from nnfunc.values.arrays import lasting
 from nnfunc.values.checks import as_size, describe, problem, require
 from nnfunc.values.keys import key_path
-from nnfunc.values.params import mapped
+from nnfunc.values.params import mapped, section
 from nnfunc.values.types import AnyArray, Array, Key, Params, State
 
 Report = TypedDict(
@@ -182,16 +182,6 @@ def _missing(state: State) -> list[str]:
 def _frozen(arrays: dict[str, AnyArray]) -> State:
     """Return arrays as a state that can never change."""
     return mapped(lasting, arrays)
-
-
-def section(state: State, name: str) -> dict[str, Array]:
-    """Return a section of a state, under the names it has there.
-
-    Example:
-        >>> section({"params/a/W": np.ones(1), "train/epoch": np.asarray(0)}, "params")
-        {'a/W': array([1.])}
-    """
-    return {full[len(name) + 1 :]: array for full, array in state.items() if full.startswith(name + "/")}
 
 
 def packed(sections: Mapping[str, State]) -> State:

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache, partial
+from math import prod
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.values.arrays import as_real, in_dtype
+from nnfunc.values.arrays import as_real, in_dtype, lasting
 from nnfunc.values.checks import FLOAT32, FLOAT64, arguments_of, describe, listed, problem, require, shortened
-from nnfunc.values.types import AnyArray, Array, DType, Params
+from nnfunc.values.types import AnyArray, Array, DType, Params, State
+
+# Of the library's own params. An ensemble's have an axis more, and a penalty of a table is another model.
+_NO_WEIGHTS = frozenset(("b", "beta", "gamma", "mean", "var", "table"))
 
 
 def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
@@ -87,6 +93,65 @@ def map_params(f: Callable[..., Array], *params: Params) -> Params:
         if others:
             raise TypeError(problem("map_params", "f", takes, f"{describe(f)}, which takes {others}")) from error
         raise
+
+
+def select(params: Params, path: str) -> Params:
+    """Return the params below a path, under their short names, in the same order: those of one layer of a network.
+
+    It takes any flat mapping of arrays apart: gradients, an optimiser's state, a training state.
+
+    Raises:
+        TypeError: the params are no mapping of names to arrays, or the path is no string.
+        ValueError: there is nothing below the path; the message lists the paths there are.
+
+    Example:
+        >>> params = {"enc/0/W": np.array([1.0]), "enc/0/b": np.array([2.0]), "out/W": np.array([3.0])}
+        >>> dict(select(params, "enc/0"))
+        {'W': array([1.]), 'b': array([2.])}
+    """
+    check_names("select", "params", params)
+    require(isinstance(path, str), "select", "path", "be a string", kind=TypeError, value=path)
+    found = section(params, path)
+    if not found:
+        paths = dict.fromkeys(name[:i] for name in params for i, letter in enumerate(name) if letter == "/")
+        require(False, "select", "path", f"be one with params below it ({listed(paths)})", value=path)
+    return mapped(lasting, {name: as_real("select", joined(path, name), array) for name, array in found.items()})
+
+
+def ravel(params: Params) -> tuple[Array, Callable[[ArrayLike], Params]]:
+    """Return ``(vector, unravel)``: all params in one flat array, and the way back.
+
+    The vector is new, in the params' dtype and in their order; ``unravel(v)``
+    takes a vector in any dtype, and gives params in theirs. Gradients come in the
+    order of the params, so those of `grads` stand beside them, element by element.
+
+    Laws:
+        ``unravel(ravel(params)[0])`` = params. It pickles.
+
+    Raises:
+        TypeError: as `freeze`, or the params differ in dtype.
+        ValueError: in `unravel`, the vector has not as many elements.
+        FloatingPointError: in `unravel`, a number becomes infinite in the params' dtype.
+
+    Example:
+        >>> vector, unravel = ravel({"W": np.array([[1.0, 2.0]]), "b": np.array([3.0])})
+        >>> vector, dict(unravel(2 * vector))
+        (array([1., 2., 3.]), {'W': array([[2., 4.]]), 'b': array([6.])})
+    """
+    held, dtype = checked_params("ravel", params)
+    vector = np.concatenate([np.zeros(0, dtype), *(array.ravel() for array in held.values())])
+    return vector, partial(_unravelled, tuple((name, array.shape) for name, array in held.items()), dtype)
+
+
+def _unravelled(shapes: tuple[tuple[str, tuple[int, ...]], ...], dtype: DType, vector: ArrayLike) -> Params:
+    """Return params of these names and shapes, views of one copy of the vector."""
+    flat, sizes = as_real("unravel", "vector", vector), [prod(shape) for _, shape in shapes]
+    require(flat.shape == (sum(sizes),), "unravel", "vector", f"have shape ({sum(sizes)},)", value=flat)
+    rest, params = np.array(in_dtype("unravel", "vector", flat, dtype)), {}
+    rest.setflags(write=False)
+    for (name, shape), size in zip(shapes, sizes, strict=True):
+        params[name], rest = rest[:size].reshape(shape), rest[size:]
+    return sealed(params)
 
 
 def mapped(f: Callable[..., Array], *params: Params) -> Params:
@@ -230,14 +295,54 @@ def unknown_names(function: str, argument: str, grads: Params, params: Params) -
     return problem(function, argument, f"have names that are in params ({listed(params)})", unknown)
 
 
-def is_weight(name: str, array: Array) -> bool:
-    """Say whether a parameter is a weight, which penalties and weight decay count: it is called W, or has two or more axes.
+def section(state: State, path: str) -> dict[str, Array]:
+    """Return what a mapping holds below a path, under short names.
 
     Example:
-        >>> is_weight("hidden/W", np.zeros(3)), is_weight("filter", np.zeros((3, 3))), is_weight("b", np.zeros(3))
+        >>> section({"params/a/W": np.ones(1), "train/epoch": np.asarray(0)}, "params")
+        {'a/W': array([1.])}
+    """
+    return {full[len(path) + 1 :]: array for full, array in state.items() if full.startswith(path + "/")}
+
+
+@lru_cache(maxsize=256)
+def grouped(
+    function: str, argument: str, patterns: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...]:
+    """Return the names that each pattern takes: a name goes to the first that it matches, or to none.
+
+    A pattern that takes nothing is an error, as it may be a mistyped one, but for ``*``.
+
+    Example:
+        >>> grouped("by_name", "optimizers", ("out/*", "*/W"), ("in/W", "out/W", "out/b"))
+        (('out/W', 'out/b'), ('in/W',))
+    """
+    groups: list[list[str]] = [[] for _ in patterns]
+    for name in names:
+        first = next((i for i, pattern in enumerate(patterns) if fnmatchcase(name, pattern)), None)
+        if first is not None:
+            groups[first].append(name)
+    for pattern, group in zip(patterns, groups, strict=True):
+        if names and not group and pattern != "*":
+            taken = [name for name in names if fnmatchcase(name, pattern)]
+            why = f"of whose names earlier ones leave none ({listed(taken)})" if taken else "which none matches"
+            constraint = f"have patterns that names of params match ({listed(names)})"
+            raise ValueError(problem(function, argument, constraint, f"{shortened(pattern, 100)!r}, {why}"))
+    return tuple(map(tuple, groups))
+
+
+def is_weight(name: str, array: Array) -> bool:
+    """Say whether a parameter is a weight, which penalties and weight decay count.
+
+    Its name decides: W is one; b, beta, gamma, mean, var and table are none,
+    however many axes they have. Under any other name it is one if it has two or more axes.
+
+    Example:
+        >>> is_weight("hidden/W", np.zeros(3)), is_weight("filter", np.zeros((3, 3))), is_weight("b", np.zeros((5, 3)))
         (True, True, False)
     """
-    return array.ndim > 1 or name == "W" or name.endswith("/W")
+    last = name.rpartition("/")[2]
+    return last == "W" or (array.ndim > 1 and last not in _NO_WEIGHTS)
 
 
 def joined(path: str, name: str) -> str:

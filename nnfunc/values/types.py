@@ -37,7 +37,10 @@ Pullback: TypeAlias = Callable[[Array], tuple[Params, InputGradient]]
 """``pullback(dy) -> (grads, dx)``: ``dx`` is a function, as nobody may ask for it."""
 
 InitFn: TypeAlias = Callable[[Key, DType], Params]
+"""``init(key, dtype) -> params``, one half of a layer."""
+
 ForwardFn: TypeAlias = Callable[[Params, Array, Key | None], tuple[Array, Pullback]]
+"""``forward(params, x, key) -> (y, pullback)``, the other half."""
 
 OwnForward: TypeAlias = partial[tuple[Array, Pullback]]
 """A forward that the library has made, or put its guard around."""
@@ -72,6 +75,7 @@ State: TypeAlias = Mapping[str, AnyArray]
 """A flat mapping of arrays, counts among them, of an optimiser, a monitor or a whole run; in a file, text too."""
 
 OptimizerStep: TypeAlias = Callable[[Params, Params, State, SupportsFloat], tuple[Params, State]]
+"""``step(params, grads, state, lr) -> (params, state)``, one half of an optimiser."""
 
 Optimizer: TypeAlias = tuple[Callable[[Params], State], OptimizerStep]
 """``(init, step)``: ``init(params) -> state`` and ``step(params, grads, state, lr) -> (params, state)``."""

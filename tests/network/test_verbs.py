@@ -20,8 +20,10 @@ from nnfunc import (
     loss,
     mlp,
     mse,
+    ravel,
     relu,
     residual,
+    sharded_value_and_grads,
     softmax_cross_entropy,
     tanh,
     value_and_grads,
@@ -41,6 +43,21 @@ def test_value_and_grads_is_loss_and_grads() -> None:
     assert value == loss(DEEP, softmax_cross_entropy, PARAMS, INPUTS, Y, key=2)
     assert same_bits(g, grads(DEEP, softmax_cross_entropy, PARAMS, INPUTS, Y, key=2))
     assert list(g) == list(PARAMS)
+
+
+def test_gradients_come_in_the_order_of_the_params() -> None:
+    names = list(PARAMS)
+    expected = grads(DEEP, CE, PARAMS, INPUTS, Y)
+    for turn in range(len(names)):
+        params = {name: PARAMS[name] for name in names[turn:] + names[:turn]}
+        for g in (
+            grads(DEEP, CE, params, INPUTS, Y),
+            value_and_grads(DEEP, CE, params, INPUTS, Y)[1],
+            sharded_value_and_grads(DEEP, CE, params, INPUTS, Y, shards=1)[1],
+        ):
+            vector, _ = ravel(g)
+            assert np.allclose(vector, ravel({name: expected[name] for name in params})[0], rtol=1e-5)
+        assert list(vjp(DEEP, params, INPUTS)[1](np.ones((5, 2)))[0]) == list(params)
 
 
 def test_user_made_params_give_the_same_bits() -> None:

@@ -26,7 +26,7 @@ from nnfunc import (
     softmax_cross_entropy,
     tanh,
 )
-from tests.numeric import bad, relative_error, slopes
+from tests.numeric import bad, relative_error, same_bits, slopes
 from tests.samples import ROWS, TARGETS, X
 from tests.sentences import Cases, assert_sentence
 
@@ -39,6 +39,30 @@ def test_penalties_count_weights_only() -> None:
     value, g = l1(0.1)(params)
     assert value == pytest.approx(0.1 * (3 + 2))
     assert {n: a.ravel().tolist() for n, a in g.items()} == {"a/W": [0.1, -0.1], "filter": [0.1] * 4}
+
+
+def test_names_of_what_is_not_counted_unless_asked() -> None:
+    params = freeze({"words/table": [[1.0, -2.0]], "out/W": [[3.0]], "out/b": [[5.0]], "filter": [[7.0]]})
+    cases: list[tuple[list[str] | None, list[str]]] = [
+        (None, ["out/W", "filter"]), (["words/table"], ["words/table"]), (["*/W", "*/table"], ["words/table", "out/W"]),
+        (["out/*"], ["out/W", "out/b"]),
+    ]  # fmt: skip
+    for names, counted in cases:
+        value, g = l2(0.5, names)(params)
+        assert value == 0.5 * sum(float(np.sum(params[n] ** 2)) for n in counted)
+        assert same_bits(dict(g), {n: params[n] for n in counted})
+        value, g = l1(0.5, names)(params)
+        assert value == 0.5 * sum(float(np.sum(np.abs(params[n]))) for n in counted)
+        assert same_bits(dict(g), {n: 0.5 * np.sign(params[n]) for n in counted})
+    assert l2(0.5, ["*/W"])({})[0] == 0
+
+
+def test_names_count_in_a_loss_and_its_gradient() -> None:
+    net = chain(hidden=dense(3, 4, tanh), out=dense(4, 2))
+    params, penalty = init(net, 1, np.float64), l2(0.3, ["out/*"])
+    assert check_grads(net, mse, params, ROWS, TARGETS, penalty=penalty)["verdict"] == "right"
+    plain, g = grads(net, mse, params, ROWS, TARGETS), grads(net, mse, params, ROWS, TARGETS, penalty=penalty)
+    assert [n for n in g if not np.array_equal(g[n], plain[n])] == ["out/W"]  # the bias is 0 yet
 
 
 # scikit-learn's loss, its alpha for a rate at n rows and k outputs, and how many times its gradient is that of here.
@@ -139,6 +163,14 @@ def test_the_update_of_the_article() -> None:
 BAD: Cases = {
     "rate below 0": (lambda: l2(-1), ValueError, r"l2: rate must be finite and at least 0, got -1.0"),
     "rate a text": (lambda: l1(bad("a")), TypeError, r"l1: rate must be a number, got 'a'"),
+    "names of nothing": (
+        lambda: loss(dense(3, 2), mse, init(dense(3, 2), 0, np.float64), ROWS, TARGETS, penalty=l2(0.1, ["words/table"])),
+        ValueError,
+        r"l2: names must have patterns that names of params match \(W, b\), got 'words/table', which none matches",
+    ),
+    "names a text": (lambda: l2(1, "W"), TypeError, r"l2: names must be a sequence of patterns, got 'W'"),
+    "no names": (lambda: l1(1, []), TypeError, r"l1: names must be a sequence of patterns, one or more, got \[\]"),
+    "names of numbers": (lambda: l1(1, bad([3])), TypeError, r"l1: names must be a sequence of patterns, .*, got \[3\]"),
     "name no string": (lambda: l2(1)(bad({1: X})), TypeError, r"l2: params must have strings as names, got 1"),
     "rate too large for a float": (
         lambda: l2(10**400),

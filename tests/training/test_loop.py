@@ -1,6 +1,8 @@
 """Training: equal to the loop by hand, stoppable, and its own master whatever the caller does in between."""
 
+import inspect
 import math
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -16,9 +18,11 @@ from nnfunc import (
     calibrate,
     class_weight,
     clip_by_global_norm,
+    count_steps,
     current_params,
     dense,
     early_stopping,
+    finish,
     fold_in,
     forward,
     init,
@@ -30,9 +34,10 @@ from nnfunc import (
     train,
     value_and_grads,
 )
-from tests.numeric import same_bits
+from tests.numeric import bad, same_bits
 from tests.samples import CE
-from tests.training.runs import BN, NET, XV, YV, P, X, Y, last
+from tests.sentences import Cases, assert_sentence
+from tests.training.runs import BN, NET, XV, YV, P, X, Y, last, run
 
 
 def test_it_is_the_loop_by_hand() -> None:
@@ -43,14 +48,14 @@ def test_it_is_the_loop_by_hand() -> None:
         NET, CE, P, X, Y, epochs=3, lr=schedule, optimizer=adam(), size=16, key=key, penalty=l2(1e-3), transform=clip,
         validation=(XV, YV), metrics={"accuracy": accuracy},
     )  # fmt: skip
-    for epoch, (run, report) in enumerate(runs):
+    for epoch, (held, report) in enumerate(runs):
         total = 0.0
         for rows in batches(fold_in(fold_in(key, 0), epoch), len(X), 16):
             noise = fold_in(fold_in(key, 1), done)
             value, g = value_and_grads(NET, CE, params, X[rows], Y[rows], penalty=l2(1e-3), key=noise)
             params, state = step(params, clip(g), state, schedule(done))
             total, done = total + value * len(rows), done + 1
-        assert same_bits(dict(current_params(run)), dict(params))
+        assert same_bits(dict(current_params(held)), dict(params))
         assert (report["epoch"], report["step"], report["lr"]) == (epoch + 1, done, schedule(done - 1))
         assert report["loss"] == pytest.approx(total / 50, rel=1e-12)
         assert report["validation_loss"] == loss(NET, CE, params, XV, YV)
@@ -194,3 +199,82 @@ def test_data_that_change_between_epochs_change_nothing(weighted: bool) -> None:
         for array in given:
             array[:] = 0
     assert same_bits(dict(state), dict(straight))
+
+
+# To the end, in one go
+
+
+def test_finish_gives_the_last_state_and_every_report() -> None:
+    state, reports = finish(train(NET, CE, P, X, Y, epochs=3, lr=0.1))
+    pairs = list(train(NET, CE, P, X, Y, epochs=3, lr=0.1))
+    assert same_bits(dict(state), dict(pairs[-1][0]))
+    assert [report["loss"] for report in reports] == [report["loss"] for _, report in pairs]
+    assert finish([(1, "a"), (2, "b")]) == (2, ["a", "b"])
+
+
+def test_finish_holds_one_state_at_a_time() -> None:
+    taken: list[int] = []
+
+    def pairs() -> Iterator[tuple[list[int], int]]:
+        for i in range(3):
+            yield [i], i
+            taken.append(i)
+
+    assert finish(pairs()) == ([2], [0, 1, 2])
+    assert taken == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 64, 65])
+def test_steps_are_counted_as_train_takes_them(n: int) -> None:
+    x, y = np.resize(X, (n, 4)), np.resize(Y, n)
+    for epochs, size in ((1, 32), (3, 7), (2, 100)):
+        _, reports = finish(train(NET, CE, P, x, y, epochs=epochs, lr=0.1, size=size))
+        assert reports[-1]["step"] == count_steps(n, epochs=epochs, size=size)
+    weight = np.arange(n) % 3 - np.arange(n) % 2
+    weight = np.where(weight > 0, weight, np.arange(n) == 0)
+    _, reports = finish(train(NET, CE, P, x, y, epochs=2, lr=0.1, weight=weight))
+    assert reports[-1]["step"] == count_steps(np.count_nonzero(weight), epochs=2)
+    if n > 1:
+        less = 2 if n % 32 == 1 else 0
+        _, reports = finish(train(BN, CE, init(BN, 0), x, y, epochs=2, lr=0.1))
+        assert reports[-1]["step"] == count_steps(n, epochs=2) - less
+
+
+def test_steps_are_counted_for_the_batches_of_train() -> None:
+    defaults = [inspect.signature(f).parameters["size"].default for f in (count_steps, train)]
+    assert defaults[0] == defaults[1] == 32
+
+
+BAD: Cases = {
+    "a run that yields nothing": (
+        lambda: finish(iter(())),
+        ValueError, r"finish: run must yield at least one pair \(state, report\), got none \(more epochs than are done give more\)",
+    ),
+    "a run that is done": (
+        lambda: finish(run(params=next(run())[0])), ValueError, r"finish: run must yield at least one pair .*, got none .*",
+    ),
+    "a state in place of a run": (
+        lambda: finish(bad(next(run())[0])), TypeError, r"finish: run must be a generator of pairs \(state, report\), .*, got one of 'best/.*",
+    ),
+    "a pair in place of a run": (
+        lambda: finish(bad(next(run()))), TypeError, r"finish: run must be a generator of pairs .*, got one of mappingproxy\(.*",
+    ),
+    "words in place of pairs": (lambda: finish(bad(["ab"])), TypeError, r"finish: run must be a generator .*, got one of 'ab'"),
+    "a number": (lambda: finish(bad(3)), TypeError, r"finish: run must be a generator of pairs .*, as train is, got 3"),
+    "an array without axes": (lambda: finish(bad(np.array(3))), TypeError, r"finish: run must be a generator .*, got int64 array .*"),
+    "train itself": (lambda: finish(bad(train)), TypeError, r"finish: run must be a generator .*, got the function train"),
+    "no rows": (lambda: count_steps(0, epochs=1), ValueError, r"count_steps: n must be at least 1, got 0"),
+    "half an epoch": (lambda: count_steps(5, epochs=bad(0.5)), TypeError, r"count_steps: epochs must be an integer, got 0.5"),
+    "data for their number": (lambda: count_steps(bad(X), epochs=1), TypeError, r"count_steps: n must be an integer, got float32 .*"),
+    "size of 0": (lambda: count_steps(5, epochs=1, size=0), ValueError, r"count_steps: size must be at least 1, got 0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_meets_one_clear_sentence(name: str) -> None:
+    assert_sentence(*BAD[name])
+
+
+def test_the_advice_to_a_run_that_is_done_works() -> None:
+    state, _ = finish(run())
+    assert len(finish(run(params=state, epochs=2))[1]) == 1

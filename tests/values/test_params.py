@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from nnfunc import Params, chain, dense, freeze, map_params, init, mlp, relu, residual, sgd_step
+from nnfunc import Array, Params, adam, chain, dense, forward, freeze, init, map_params, mlp, ravel, relu, residual, select, sgd_step
+from nnfunc.values.params import grouped, is_weight
 from tests.numeric import bad, same_bits
 from tests.samples import X
 from tests.sentences import Cases, assert_sentence
@@ -103,7 +104,111 @@ def test_map_params_keeps_apart_what_its_function_keeps() -> None:
     assert not np.may_share_memory(found["W"], kept)
 
 
+def test_params_below_a_path_are_those_of_the_layer_alone() -> None:
+    params = init(NET, 0)
+    hidden = select(params, "hidden")
+    assert list(hidden) == ["W", "b"]
+    assert same_bits(forward(dense(4, 3, relu), hidden, X), forward(chain(dense(4, 3, relu)), {"0/W": hidden["W"], "0/b": hidden["b"]}, X))
+    assert list(select(params, "skip")) == ["0/W", "0/b", "1/W", "1/b"]
+    assert same_bits(dict(select(params, "skip/1")), dict(select(select(params, "skip"), "1")))
+    assert_frozen(hidden)
+
+
+def test_select_shares_nothing_that_can_change_and_takes_lists_and_states() -> None:
+    mine = {"a/W": np.ones(2), "ab/W": np.zeros(2)}
+    assert not np.may_share_memory(select(mine, "a")["W"], mine["a/W"])
+    assert mine["a/W"].flags.writeable
+    assert select(bad({"a/W": [1, 2]}), "a")["W"].tolist() == [1, 2]
+    assert select(adam()[0](init(NET, 0)), "t/hidden")["W"] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_params_in_a_vector_and_back(dtype: DTypeLike) -> None:
+    params: Params = {**init(NET, 0, dtype), "s": np.asarray(2.0, dtype), "none": np.zeros((0, 3), dtype)}
+    params = {name: np.asfortranarray(array) for name, array in params.items()}
+    vector, unravel = ravel(params)
+    assert vector.dtype == dtype and vector.flags.writeable
+    assert vector.tolist() == [value for array in params.values() for value in array.ravel().tolist()]
+    assert not any(np.may_share_memory(vector, array) for array in params.values())
+    back = through_pickle(bad(unravel))
+    for found in (unravel(vector), bad(back)(vector), unravel(vector.astype(np.float64)), unravel(vector[::-1][::-1])):
+        assert same_bits(dict(found), dict(params))
+        assert_frozen(found)
+    assert same_bits(unravel(vector.astype(np.float16))["s"], params["s"])
+
+
+def test_a_vector_that_changes_later_changes_no_params() -> None:
+    vector, unravel = ravel({"W": np.zeros((2, 2))})
+    params = unravel(vector)
+    vector[:] = 1
+    assert not params["W"].any()
+    assert vector.flags.writeable
+    base: Array = bad(params["W"].base)
+    assert not base.flags.writeable
+    empty, back = ravel({})
+    assert empty.shape == (0,) and dict(back([])) == {}
+
+
+IS_WEIGHT: dict[str, tuple[bool, ...]] = {  # with no axis, one, two, three
+    "W": (True, True, True, True), "out/W": (True, True, True, True), "filter": (False, False, True, True),
+    "s/filter": (False, False, True, True), "aW": (False, False, True, True), "W/s": (False, False, True, True),
+    **dict.fromkeys(("b", "beta", "gamma", "mean", "var", "table", "words/table", "b/b"), (False,) * 4),
+    "b/filter": (False, False, True, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IS_WEIGHT)
+def test_a_weight_is_told_by_its_name_first(name: str) -> None:
+    assert tuple(is_weight(name, np.zeros((2,) * axes)) for axes in range(4)) == IS_WEIGHT[name]
+
+
+def test_the_first_pattern_takes_a_name() -> None:
+    names = ("a/W", "a/b", "c/W", "W")
+    assert grouped("f", "x", ("a/?", "*W", "*"), names) == (("a/W", "a/b"), ("c/W", "W"), ())
+    assert grouped("f", "x", ("[ac]/b",), names) == (("a/b",),)
+    assert grouped("f", "x", ("a/*", "d"), ()) == ((), ())
+
+
 BAD: Cases = {
+    "an unknown path": (
+        lambda: select(init(NET, 0), "dec"),
+        ValueError, r"select: path must be one with params below it \(hidden, skip, skip/0, skip/1, out\), got 'dec'",
+    ),
+    "a path of a flat mapping": (
+        lambda: select({"W": X}, "W"), ValueError, r"select: path must be one with params below it \(none\), got 'W'",
+    ),
+    "path empty": (lambda: select({"a/W": X}, ""), ValueError, r"select: path must be one .* \(a\), got ''"),
+    "path a number": (lambda: select({"0/W": X}, bad(0)), TypeError, r"select: path must be a string, got 0"),
+    "select from a list": (lambda: select(bad([1]), "a"), TypeError, r"select: params must be a mapping .*, got \[1\]"),
+    "select of text": (lambda: select(bad({"a/W": "x"}), "a"), TypeError, r"select: a/W must hold numbers, got <U1 .*"),
+    "ravel of two dtypes": (
+        lambda: ravel({"W": X, "b": X.astype(float)}),
+        TypeError, r"ravel: params must share one dtype, got W float32, b float64",
+    ),
+    "ravel of a number": (lambda: ravel(bad(3)), TypeError, r"ravel: params must be a mapping .*, got 3"),
+    "unravel of too few": (
+        lambda: ravel({"W": np.ones((2, 2)), "b": np.ones(1)})[1](np.ones(4)),
+        ValueError, r"unravel: vector must have shape \(5,\), got float64 array of shape \(4,\)",
+    ),
+    "unravel of a column": (
+        lambda: ravel({"W": np.ones((2, 2))})[1](np.ones((4, 1))),
+        ValueError, r"unravel: vector must have shape \(4,\), got float64 array of shape \(4, 1\)",
+    ),
+    "unravel of text": (
+        lambda: ravel({"W": np.ones(1)})[1](bad(["x"])), TypeError, r"unravel: vector must hold numbers, got <U1 .*",
+    ),
+    "unravel of what float32 cannot hold": (
+        lambda: ravel({"W": np.ones(1, np.float32)})[1]([1e300]),
+        FloatingPointError, r"unravel: vector must hold numbers that float32 can hold .*, got 1e\+300 at \[0\] .*",
+    ),
+    "a pattern that nothing matches": (
+        lambda: grouped("l2", "names", ("a*", "b"), ("a", "ab")),
+        ValueError, r"l2: names must have patterns that names of params match \(a, ab\), got 'b', which none matches",
+    ),
+    "a pattern that comes too late": (
+        lambda: grouped("l2", "names", ("a*", "ab"), ("a", "ab")),
+        ValueError, r"l2: names must have patterns .*, got 'ab', of whose names earlier ones leave none \(ab\)",
+    ),
     "map_params of nothing": (
         lambda: map_params(np.add), TypeError, r"map_params: params must be at least one mapping .*, got none",
     ),

@@ -11,7 +11,9 @@ from nnfunc import (
     AnyArray,
     Array,
     DType,
+    ForwardFn,
     GradTransform,
+    InitFn,
     Initializer,
     InputGradient,
     Key,
@@ -20,6 +22,7 @@ from nnfunc import (
     Metric,
     Monitor,
     Optimizer,
+    OptimizerStep,
     Params,
     Penalty,
     Pullback,
@@ -32,6 +35,7 @@ from nnfunc import (
     cosine_decay_schedule,
     dense,
     early_stopping,
+    finish,
     forward,
     freeze,
     grads,
@@ -41,9 +45,12 @@ from nnfunc import (
     load,
     loss,
     map_params,
+    l2,
     mse,
+    ravel,
     relu,
     save,
+    select,
     sgd_step,
     train,
     watched,
@@ -165,6 +172,14 @@ for state, report in train(
     penalty=ridge, validation=([[1.0, 2.0]], [[1.0]]), metrics={"worst": worst}, stopping=monitors[0],
 ):  # fmt: skip
     progress: float = report["loss"]
+final, reports = finish(train(net, mse, params, [[1.0, 2.0]], [[1.0]], epochs=1, lr=0.1, penalty=l2(0.1, ["*/W"])))
+last_loss: float = reports[-1]["loss"]
+params = {**select(final, "params"), **params}
+vector, unravel = ravel(params)
+params = unravel(vector - 0.1 * ravel(grads(net, cubic, params, [[1.0, 2.0]], [[1.0]]))[0])
+half_of_a_layer: InitFn = gain(3)[0]
+other_half: ForwardFn = gain_forward
+half_of_an_optimizer: OptimizerStep = sign_step
 save("file", {**params, "classes": np.array(["no", "yes"])})
 loaded = dict(load("file"))
 classes = loaded.pop("classes")
