@@ -53,8 +53,9 @@ from nnfunc.pieces.dropout import dropout
 from nnfunc.pieces.initializers import by_fans, constant, glorot_normal, glorot_uniform, he_normal, he_uniform
 from nnfunc.pieces.initializers import lecun_normal, normal, uniform, zeros
 from nnfunc.pieces.layers import activation, columns, dense
-from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
-from nnfunc.pieces.losses import require_same_shape, sigmoid_cross_entropy, softmax_cross_entropy
+from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, gaussian_nll, huber, mae, masked, mse
+from nnfunc.pieces.losses import poisson_nll, quantile_loss, require_same_shape, sigmoid_cross_entropy
+from nnfunc.pieces.losses import softmax_cross_entropy
 from nnfunc.pieces.monitors import early_stopping, reduce_on_plateau
 from nnfunc.pieces.norms import batch_norm, layer_norm
 from nnfunc.pieces.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
@@ -84,12 +85,13 @@ __all__ = [
     "clip_by_global_norm", "clip_by_value", "columns", "combine", "concatenate", "constant", "constant_schedule",
     "cosine_decay_schedule", "cosine_onecycle_schedule", "count_steps", "cross_entropy", "current_params", "dense",
     "diagnose", "diff_params", "dropout", "early_stopping", "elu", "exponential_decay", "finish", "fit_scaler",
-    "fold_in", "forward", "freeze", "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads",
-    "he_normal", "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm", "layer_outputs",
-    "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "mlp",
-    "momentum", "mse", "normal", "one_hot", "overfit_check", "piecewise_constant_schedule", "polynomial_schedule",
-    "progress", "progress_line", "ravel", "reduce_on_plateau", "relu", "require_same_shape", "residual", "rmsprop",
-    "save", "select", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
-    "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
-    "train", "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
+    "fold_in", "forward", "freeze", "gaussian_nll", "gelu", "generator", "global_norm", "glorot_normal",
+    "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm",
+    "layer_outputs", "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae",
+    "map_params", "masked", "mlp", "momentum", "mse", "normal", "one_hot", "overfit_check",
+    "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule", "progress", "progress_line", "quantile_loss",
+    "ravel", "reduce_on_plateau", "relu", "require_same_shape", "residual", "rmsprop", "save", "select", "sgd",
+    "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax",
+    "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh", "train",
+    "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

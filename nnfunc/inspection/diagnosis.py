@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, mean_of, misfit, on_logits, prepared
+from nnfunc.network.boundary import counted_rows, counted_targets, mean_of, misfit, on_logits, prepared
 from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of, run
 from nnfunc.network.kinds import children, facts, trained, walk
 from nnfunc.network.watching import watched
@@ -94,7 +94,7 @@ def diagnose(
         check_callable("diagnose", "penalty", penalty, "params -> (value, grads)")
     check_layer("diagnose", "net", net)
     net, held, inputs = prepared("diagnose", net, params, x, key)
-    inputs, targets, weights = counted_rows("diagnose", inputs, y, weight)
+    inputs, targets, weights, _ = counted_rows("diagnose", loss_fn, inputs, y, weight)
     stages: list[Stage] = []
     unfit = misfit(net, loss_fn)
     replayed_net, replayed_loss = (net, loss_fn) if unfit else on_logits(net, loss_fn)
@@ -243,10 +243,11 @@ def _replay(
 
     with np.errstate(all="ignore"):
         stages.append(_stage("x", "input", x, False))
-        stages.append(_stage("y", "target", y, False))
+        counted = counted_targets(loss_fn, y)
+        stages.append(_stage("y", "target", counted, False))
         stages.extend(_stage(name, "parameter", array, False) for name, array in params.items())
         outputs, pullback = run("diagnose", watched(net, note)[1], params, x, key)
-        outputs_clean = all_finite(outputs, y)
+        outputs_clean = all_finite(outputs, counted)
         per_example, d_outputs = losses_of("diagnose", loss_fn, outputs, y)
         stages.append(_stage(label(loss_fn), "loss", per_example, outputs_clean))
         _, dy = mean_of(per_example, d_outputs, weights)

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.boundary import counted_rows, final_activation, misfit, prepared
 from nnfunc.network.calibration import calibrate
-from nnfunc.network.guard import check_layer
+from nnfunc.network.guard import check_layer, is_own_loss
 from nnfunc.network.kinds import statistics
 from nnfunc.network.verbs import forward, loss, value_and_grads
 from nnfunc.pieces.data import batches
-from nnfunc.pieces.losses import OWN_LOSSES
+from nnfunc.pieces.losses import OWN_LOSSES, unmasked
 from nnfunc.pieces.optimizers import adam
 from nnfunc.values.arrays import lasting
 from nnfunc.values.checks import above_zero, as_number, as_size, check_callable, check_pair, label, looked_up, require
@@ -84,7 +84,7 @@ def overfit_check(
     unfit = misfit(net, loss_fn)
     used = partial(_insisted, loss_fn) if unfit else loss_fn
     held = mapped(lasting, given)  # so that no optimiser can change the caller's
-    inputs, targets, _ = counted_rows("overfit_check", inputs, y, None)
+    inputs, targets, _, _ = counted_rows("overfit_check", loss_fn, inputs, y, None)
     chosen = next(batches(key, len(inputs), count))
     tiny = inputs[chosen], targets[chosen]
     opt_init, step = optimizer or adam()
@@ -129,8 +129,8 @@ def _insisted(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array
 
 def _always_right(net: Layer, loss_fn: LossFn, params: Params, x: Array) -> str:
     """Say so where there is one class only, which is always right: of one column, softmax is 1."""
-    name = label(loss_fn)
-    if looked_up(OWN_LOSSES, loss_fn) is None or name not in ("softmax_cross_entropy", "cross_entropy"):
+    name = label(unmasked(loss_fn))
+    if not is_own_loss(loss_fn) or name not in ("softmax_cross_entropy", "cross_entropy"):
         return ""
     if forward(net, calibrate(net, params, x), x).shape[-1] != 1:
         return ""
@@ -141,6 +141,7 @@ def _always_right(net: Layer, loss_fn: LossFn, params: Params, x: Array) -> str:
 def _range_of_outputs(net: Layer, loss_fn: LossFn) -> str:
     """Say which activation at a network's end keeps logits, or the numbers of a regression, within bounds."""
     final = final_activation(net[1])
+    loss_fn = unmasked(loss_fn)
     known = looked_up(OWN_LOSSES, loss_fn)
     if final is None or known is None or any(not isinstance(form, str) for form in known.values()):
         return ""

@@ -1,6 +1,6 @@
 """The one boundary: what the verbs are given is checked here once, and trusted from here on.
 
-Here and nowhere else are rows of weight 0 dropped, is the mean over the batch
+Here and nowhere else are rows of weight 0 and rows without a target dropped, is the mean over the batch
 taken, and do losses meet the logits of a network that ends in softmax or sigmoid.
 """
 
@@ -22,7 +22,7 @@ from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
-from nnfunc.pieces.losses import OWN_LOSSES
+from nnfunc.pieces.losses import OWN_LOSSES, is_masked, masked, masked_loss, unmasked
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
 from nnfunc.values.checks import FLOAT64, above_zero, as_size, base_function, label, looked_up, problem, require, restated
 from nnfunc.values.keys import key_path
@@ -55,23 +55,47 @@ def prepared(function: str, net: Layer, params: Params, x: ArrayLike, key: Key |
 
 
 def counted_rows(
-    function: str, x: Array, y: ArrayLike, weight: ArrayLike | None, mean_weight: SupportsFloat | None = None
-) -> tuple[Array, AnyArray, Array | None]:
-    """Return inputs, targets and weights of the rows that count: those of weight 0 are as if they were not there.
+    function: str, loss_fn: LossFn, x: Array, y: ArrayLike, weight: ArrayLike | None,
+    mean_weight: SupportsFloat | None = None,
+) -> tuple[Array, AnyArray, Array | None, int]:
+    """Return inputs, targets and weights of the rows that count, and of how many rows they are taken.
 
-    Where all weights are 0, as those of a part of the data may be, the rows
-    stay, and count for nothing.
+    Rows of weight 0 are as if they were not there. Where all weights are 0, as those of a part of
+    the data may be, the rows stay, and count for nothing. Under a `masked` loss, rows without a
+    target are not there at all: they are none of those that the mean weight is the mean of.
 
     Example:
-        >>> counted_rows("loss", np.array([[1.0], [2.0]]), [[3.0], [4.0]], [0, 5])
-        (array([[2.]]), array([[4.]]), array([5.]))
+        >>> from nnfunc import masked, mse
+        >>> x, y = np.array([[1.0], [2.0], [3.0]]), [[4.0], [5.0], [np.nan]]
+        >>> counted_rows("loss", masked(mse), x, y, [0, 5, 6])
+        (array([[2.]]), array([[5.]]), array([5.]), 2)
     """
     targets = as_targets(function, "y", y, x.dtype, len(x))
     weights = row_weights(function, weight, len(x), mean_weight)
-    if weights is None or weights.all() or not weights.any():
-        return x, targets, weights
+    there = rows_with_targets(function, loss_fn, targets) if is_masked(loss_fn) else None
+    if there is not None:
+        x, targets, weights = x[there], targets[there], None if weights is None else weights[there]
+    if weights is None or weights.all() or (mean_weight is not None and not weights.any()):
+        return x, targets, weights, len(x)
     kept = weights > 0
-    return x[kept], targets[kept], weights[kept]
+    require(kept.any(), function, "weight", "be above 0 in a row that has a target", "0 in all of them")
+    return x[kept], targets[kept], weights[kept], len(x)
+
+
+def rows_with_targets(function: str, loss_fn: LossFn, targets: AnyArray, of: str = "") -> Rows | None:
+    """Return the numbers of the rows that have a target, if a masked loss finds some that have none.
+
+    Example:
+        >>> from nnfunc import masked, mse
+        >>> rows_with_targets("loss", masked(mse), np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, 4.0]]))
+        array([0, 2])
+    """
+    if not is_masked(loss_fn) or targets.dtype.kind != "f":
+        return None
+    blank: AnyArray = np.logical_and.reduce(np.isnan(targets).reshape(len(targets), -1), axis=1)
+    there = np.flatnonzero(~blank)
+    require(there.size, function, of + "y", "hold a target in one row at least", f"NaN in all {len(targets)}")
+    return None if there.size == len(targets) else there
 
 
 def row_weights(
@@ -100,14 +124,15 @@ def row_weights(
     return weights
 
 
-def row_numbers(weight: ArrayLike | None, n: int) -> Rows:
-    """Return, for each row that `counted_rows` keeps of n, its number in the data that were given.
+def row_numbers(weight: ArrayLike | None, n: int, there: Rows | None = None) -> Rows:
+    """Return the numbers, in the data that were given, of the rows that `counted_rows` keeps of n, or of those `there`.
 
     Example:
-        >>> row_numbers(None, 3), row_numbers([1, 0, 2], 3)
-        (array([0, 1, 2]), array([0, 2]))
+        >>> row_numbers(None, 3), row_numbers([1, 0, 2], 3), row_numbers([1, 0, 2], 3, np.array([1, 2]))
+        (array([0, 1, 2]), array([0, 2]), array([2]))
     """
-    return np.arange(n) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
+    numbers = np.arange(n) if there is None else there
+    return numbers if weight is None else numbers[np.asarray(weight)[numbers] > 0]
 
 
 def mean_of(
@@ -157,17 +182,18 @@ def loss_pass(
     if training and key is None:
         check_needs_no_key(function, net)
     net, loss_fn = on_logits(net, loss_fn)
-    rows, targets, weights = counted_rows(function, inputs, y, weight, mean_weight)
+    rows, targets, weights, n = counted_rows(function, loss_fn, inputs, y, weight, mean_weight)
     whole = None if mean_weight is None else above_zero(function, "mean_weight", mean_weight)
     try:
         outputs, pullback = run(function, net[1], held, rows, key)
-        value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights, whole, len(inputs))
+        value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights, whole, n)
         if not math.isfinite(value):
             raise FloatingPointError(_explain(function, net, loss_fn, held, rows, targets, key))
     except (ValueError, FloatingPointError) as error:
         if len(rows) == len(inputs):
             raise
-        raise restated(error, f"{error} (rows of weight 0 not counted)") from error
+        left_out = "of weight 0" if n == len(inputs) else "without a target or a weight"
+        raise restated(error, f"{error} (rows {left_out} not counted)") from error
     return held, value, dy, pullback
 
 
@@ -239,6 +265,14 @@ def loss_value(
     n, (held, dtype) = len(np.asarray(rows)), checked_params(function, params)
     targets = as_targets(function, "y", y, dtype, n)
     weights = row_weights(function, weight, n, mean_weight)
+    there = rows_with_targets(function, loss_fn, targets)
+    if there is not None:
+        targets, weights = targets[there], None if weights is None else weights[there]
+        n, step = len(there), parts[0].stop
+        if n <= step:
+            few = np.asarray(rows)[there]
+            return loss_pass(function, net, loss_fn, held, few, targets, weights, mean_weight, key)[:2]
+        parts = [slice(start, start + step) for start in range(0, n, step)]
     if weights is not None and mean_weight is None:
         weights = weights / weights.max()
         mean_weight = float(weights.mean())
@@ -247,7 +281,7 @@ def loss_value(
         own = None if weights is None else weights[part]
         if own is not None and not own.any():
             return 0.0
-        batch = np.asarray(rows)[part], targets[part], own
+        batch = np.asarray(rows)[part if there is None else there[part]], targets[part], own
         return loss_pass(function, net, loss_fn, held, *batch, mean_weight, key)[1] * len(batch[1])
 
     return held, math.fsum(by_blocks(parts, total)) / n
@@ -289,10 +323,11 @@ def _explain(function: str, net: Layer, loss_fn: LossFn, params: Params, x: Arra
         >>> _explain("loss", dense(2, 1), mse, {"W": np.ones((2, 1)), "b": np.zeros(1)}, x, x[:, :1], None)
         'loss: x must be finite, got nan at [0, 1] (1 of 2 values)'
     """
-    for name, array in (("x", x), ("y", y), *params.items()):
+    for name, array in (("x", x), ("y", counted_targets(loss_fn, y)), *params.items()):
         found = where_not_finite(array)
         if found:
-            return problem(function, name, "be finite", found)
+            hint = _hint_on_gaps(net, loss_fn, params, x, y, key) if name == "y" and not is_masked(loss_fn) else ""
+            return problem(function, name, f"be finite{hint}", found)
     told: list[str] = []
 
     def note(path: str, tensor: Array) -> None:
@@ -308,6 +343,26 @@ def _explain(function: str, net: Layer, loss_fn: LossFn, params: Params, x: Arra
         got = f"{found} from finite outputs of up to {float(np.max(np.abs(outputs))):.3g}"
         told.append(problem(function, f"the loss {label(loss_fn)}", "be finite", got))
     return told[0] if told else problem(function, "the mean loss", "be finite", "an overflow in the mean of finite losses")
+
+
+def counted_targets(loss_fn: LossFn, targets: AnyArray) -> AnyArray:
+    """Return targets, with 0 for NaN under a masked loss, where it does not count.
+
+    Example:
+        >>> from nnfunc import masked, mse
+        >>> counted_targets(masked(mse), np.array([1.0, np.nan]))
+        array([1., 0.])
+    """
+    return np.where(np.isnan(targets), 0, targets) if is_masked(loss_fn) else targets
+
+
+def _hint_on_gaps(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, key: Key | None) -> str:
+    """Advise to mask a loss, if that makes it finite on targets some of which are NaN."""
+    try:
+        loss_pass("loss", net, masked(loss_fn), params, x, y, None, None, key)
+    except (ValueError, TypeError, FloatingPointError):
+        return ""
+    return " (masked(loss_fn) leaves NaN out)"
 
 
 def in_order(grads: Params, params: Params) -> Params:
@@ -343,7 +398,10 @@ def on_logits(net: Layer, loss_fn: LossFn) -> tuple[Layer, LossFn]:
     """
     ends = looked_up(OWN_LOSSES, loss_fn)
     if not ends:
-        return net, loss_fn
+        if not isinstance(loss_fn, partial) or not is_masked(loss_fn):
+            return net, loss_fn
+        net, inner = on_logits(net, unmasked(loss_fn))
+        return net, partial(masked_loss, inner, **loss_fn.keywords)
     final = final_activation(net[1])
     form = None if final is None else looked_up(ends, final)
     if form is None:
@@ -365,7 +423,7 @@ def misfit(net: Layer, loss_fn: LossFn) -> str:
         'softmax_cross_entropy: the network must end in logits (leave the last activation out, or use cross_entropy;
         a function of your own around the loss takes it as it is), got softmax at its end'
     """
-    final = final_activation(net[1])
+    final, loss_fn = final_activation(net[1]), unmasked(loss_fn)
     form = None if final is None else looked_up(looked_up(OWN_LOSSES, loss_fn) or {}, final)
     return problem(label(loss_fn), "the network", form, f"{label(final)} at its end") if isinstance(form, str) else ""
 

@@ -15,7 +15,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.pieces.activations import BACK_RULES
-from nnfunc.pieces.losses import OWN_LOSSES
+from nnfunc.pieces.losses import OWN_LOSSES, checked_losses, is_masked, unmasked
 from nnfunc.pieces.penalties import OWN_PENALTIES
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import (
@@ -287,21 +287,11 @@ def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray)
         if isinstance(loss_fn, partial) and "unexpected keyword" in str(error):
             raise TypeError(problem(function, "loss_fn", "have the options given", str(error))) from error
         others = arguments_of(loss_fn, 2) if callable(loss_fn) else ""
-        if not others and (is_own_loss(loss_fn) or not callable(loss_fn) or not _is_from_here(loss_fn, "")):
+        if not others and (is_own_loss(loss_fn) or not callable(loss_fn) or not _is_from_here(unmasked(loss_fn), "")):
             raise
         got = describe(loss_fn) + (f", which takes {others}" if others else "")
         raise TypeError(problem(function, "loss_fn", f"be a function {takes}", got)) from error
-    if type(result) is not tuple or len(result) != 2:
-        raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", describe(result)))
-    per_example, d = result
-    if type(per_example) is not np.ndarray or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
-        constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
-        raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
-    if type(d) is not np.ndarray or d.shape != outputs.shape:
-        constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
-        raise ValueError(problem(function, "loss_fn", constraint, describe(d)))
-    if d.dtype != outputs.dtype:
-        raise TypeError(problem(function, "loss_fn", f"keep the dtype {outputs.dtype} of the outputs", d))
+    per_example, d = checked_losses(function, result, outputs)
     return per_example, d.copy()
 
 
@@ -313,7 +303,7 @@ def is_own_loss(loss_fn: LossFn) -> bool:
         >>> is_own_loss(partial(huber, delta=2.0)), is_own_loss(print)
         (True, False)
     """
-    return looked_up(OWN_LOSSES, loss_fn) is not None
+    return looked_up(OWN_LOSSES, loss_fn) is not None or (is_masked(loss_fn) and is_own_loss(unmasked(loss_fn)))
 
 
 def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool = True) -> tuple[float, Params]:

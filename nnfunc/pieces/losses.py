@@ -9,21 +9,25 @@ value and gradient k times as large, with `sum_outputs`, an option of every
 loss that takes the mean over outputs.
 
 Outputs and targets must have equal shapes; nothing is broadcast. Class targets
-are ints (n,), or one-hot or soft rows (n, k). A loss on logits refuses a network
-that ends in softmax or sigmoid, and one on probabilities what are none.
+are ints (n,), or one-hot or soft rows (n, k). Losses with several outputs for a
+target take them side by side. A loss on logits refuses a network that ends in
+softmax or sigmoid, and one on probabilities what are none. `masked` makes of any
+loss one of the targets that are not NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import SupportsFloat
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NoReturn, SupportsFloat
 
 import numpy as np
 
-from nnfunc.pieces.activations import log_softmax, sigmoid, softmax
-from nnfunc.values.arrays import as_floats, as_real, in_dtype, number, ones, row_starts
-from nnfunc.values.checks import as_flag, as_number, as_share, describe, problem, require
-from nnfunc.values.types import AnyArray, Array, LossFn
+from nnfunc.pieces.activations import log_softmax, relu, sigmoid, softmax, softplus
+from nnfunc.values.arrays import as_floats, as_real, in_dtype, locked, number, ones, row_starts
+from nnfunc.values.checks import as_flag, as_number, as_share, check_callable, describe, problem, require, restated
+from nnfunc.values.types import AnyArray, Array, LossFn, Rows
 
 
 @np.errstate(all="ignore")
@@ -110,6 +114,121 @@ def huber(
     near = np.minimum(size, limit)
     width = _width("huber", e, sum_outputs)
     return _row_sums(_over(width, near * (size - 0.5 * near))), _over(width, np.clip(e, -limit, limit))
+
+
+@np.errstate(all="ignore")
+def quantile_loss(
+    outputs: Array, targets: AnyArray, levels: float | Sequence[float] | Array = (0.1, 0.5, 0.9), *,
+    sum_outputs: bool = False,
+) -> tuple[Array, Array]:
+    """Return a e where e >= 0 and (a - 1) e below, e = targets - outputs, for each level a; the slope at 0 is 0.
+
+    Its mean is least where a share a of the targets lies below the output. The levels that are set
+    here ask for the median and for an interval around it that holds 80 % of the targets.
+
+    Args:
+        outputs: the k columns of targets once for each level, all columns of the first level first.
+        targets: one column or several.
+        levels: in (0, 1), one or several; ``functools.partial(quantile_loss, levels=(0.05, 0.95))`` sets others.
+
+    Shapes:
+        outputs (n, q k) for q levels, targets (n, k); per_example (n,), d_outputs as outputs.
+
+    Gradients:
+        -a where e > 0 and 1 - a where e < 0, over q k.
+
+    Raises:
+        ValueError: the shapes do not fit, or a level is outside (0, 1).
+
+    Example:
+        >>> per_example, d = quantile_loss(np.array([[1.0, 2.0], [1.0, 2.0]]), np.array([[4.0], [0.0]]), (0.5, 0.75))
+        >>> per_example  # (1.5 + 1.5) / 2 and (0.5 + 0.5) / 2
+        array([1.5, 0.5])
+        >>> d
+        array([[-0.25 , -0.375],
+               [ 0.25 ,  0.125]])
+
+    Reference:
+        Koenker & Bassett (1978); scikit-learn's mean_pinball_loss.
+    """
+    shares: Array = as_real("quantile_loss", "levels", levels).astype(np.float64)
+    inside = shares.ndim < 2 and shares.size and 0 < np.min(shares) and np.max(shares) < 1
+    require(inside, "quantile_loss", "levels", "be a number in (0, 1) or several", value=levels)
+    z, t = _in_groups("quantile_loss", outputs, targets, shares.size, "each level of the outputs")
+    shares = shares.reshape(-1, 1)
+    below, above = -shares.astype(z.dtype), (1 - shares).astype(z.dtype)
+    e = z - t[:, None]
+    d = _over(_width("quantile_loss", z, sum_outputs), np.where(e > 0, above, np.where(e < 0, below, 0)))
+    return _row_sums(d * e), d.reshape(outputs.shape)
+
+
+@np.errstate(all="ignore")
+def gaussian_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tuple[Array, Array]:
+    """Return log(2 pi v) / 2 + e^2 / (2 v), e = targets - means, of variances v = softplus(s) + 1e-6.
+
+    The outputs are the means and then, as many, the raw spreads s. With
+    ``mean, s = np.hsplit(outputs, 2)`` the standard deviation is ``np.sqrt(softplus(s) + 1e-6)``.
+
+    Shapes:
+        outputs (n, 2 k), targets (n, k); per_example (n,), d_outputs as outputs.
+
+    Gradients:
+        -e / (v k) for a mean, sigmoid(s) (1 - e^2 / v) / (2 v k) for a spread.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    Example:
+        >>> outputs = np.array([[3.0, np.log(np.expm1(4.0 - 1e-6))]])  # the mean 3 and the variance 4
+        >>> per_example, d = gaussian_nll(outputs, np.array([[5.0]]))
+        >>> per_example - np.log(2 * np.pi * 4) / 2, d.round(12) + 0.0
+        (array([0.5]), array([[-0.5,  0. ]]))
+
+    Reference:
+        Nix & Weigend (1994); Lakshminarayanan, Pritzel & Blundell (2017), section 2.2.1.
+    """
+    z, t = _in_groups("gaussian_nll", outputs, targets, 2, "the means, half the outputs")
+    mean, s = z[:, 0], z[:, 1]
+    v = softplus(s)
+    v += number(1e-6, v.dtype)
+    e = mean - t
+    slope = e / v
+    fit = e * slope
+    width = _width("gaussian_nll", t, sum_outputs)
+    d = np.stack([slope, sigmoid(s) * (1 - fit) / (2 * v)], axis=1)
+    per_element = 0.5 * (math.log(2 * math.pi) + np.log(v) + fit)
+    return _row_sums(_over(width, per_element)), _over(width, d).reshape(outputs.shape)
+
+
+@np.errstate(all="ignore")
+def poisson_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tuple[Array, Array]:
+    """Return exp(z) - y z for counts y, from outputs z that are the logarithms of rates.
+
+    The term log(y!), which no output changes, is left out, as by PyTorch.
+
+    Shapes:
+        outputs and targets (n,) or (n, k); per_example (n,), d_outputs as outputs.
+
+    Gradients:
+        (exp(z) - y) / k.
+
+    Raises:
+        ValueError: the shapes differ, or a target is negative or infinite.
+
+    Example:
+        >>> per_example, d = poisson_nll(np.log([[2.0], [2.0]]), np.array([[2], [5]]))
+        >>> per_example.round(6), d.round(12)  # 2 - 2 log 2 and 2 - 5 log 2
+        (array([ 0.613706, -1.465736]), array([[ 0.],
+               [-3.]]))
+
+    Reference:
+        PyTorch's PoissonNLLLoss.
+    """
+    z, y = _same_shape("poisson_nll", outputs, targets)
+    _check_interval("poisson_nll", "targets", y, "be finite and at least 0", float(np.finfo(y.dtype).max))
+    width = _width("poisson_nll", z, sum_outputs)
+    rates = np.exp(z)
+    return _row_sums(_over(width, rates - y * z)), _over(width, rates - y)
 
 
 @np.errstate(all="ignore")
@@ -290,7 +409,7 @@ def binary_cross_entropy(
     """
     name = "binary_cross_entropy"
     p, t = _binary_targets(name, outputs, targets)
-    _check_unit_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
+    _check_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
     yes, no = t * as_number(name, "pos_weight", pos_weight, least=0), 1 - t
     width = _width(name, p, sum_outputs)
     per_element = _minus_t_log(yes, np.log(p)) + _minus_t_log(no, np.log1p(-p))
@@ -298,6 +417,118 @@ def binary_cross_entropy(
         _row_sums(_over(width, per_element)),
         _over(width, _minus_t_over_p(yes, p) - _minus_t_over_p(no, 1 - p)),
     )
+
+
+def masked(loss_fn: LossFn) -> LossFn:
+    """Return a loss in which targets that are NaN do not count: a row's loss is that of the targets it has.
+
+    Rows that lack the same columns are given to `loss_fn` together, without these columns of targets
+    and of outputs; where the outputs hold a multiple of the targets' columns, as for `quantile_loss`,
+    without these of each multiple. Targets (n,) beside outputs (n, k) are classes: those that are there
+    become integers, if all are whole. In the verbs and `train`, a row without any target is as if it
+    were not there; called by itself, the loss gives it 0. Without NaN it is `loss_fn`.
+
+    Args:
+        loss_fn: any loss of targets (n,) or (n, k), with its options: ``masked(partial(huber, delta=2.0))``.
+
+    Raises:
+        TypeError: `loss_fn` is no function of outputs and targets.
+        ValueError: in the loss: outputs do not hold a multiple of the targets' columns, or as `loss_fn`.
+
+    Example:
+        >>> per_example, d = masked(mse)(np.ones((3, 2)), np.array([[3.0, np.nan], [3.0, 0.0], [np.nan, np.nan]]))
+        >>> per_example  # 4 / 1, (4 + 1) / 2 and nothing
+        array([4. , 2.5, 0. ])
+        >>> d
+        array([[-4.,  0.],
+               [-2.,  1.],
+               [ 0.,  0.]])
+    """
+    check_callable("masked", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)", 2)
+    return partial(masked_loss, loss_fn)
+
+
+@np.errstate(all="ignore")
+def masked_loss(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    """Compute a loss of the targets that are not NaN; see `masked`.
+
+    Example:
+        >>> masked_loss(softmax_cross_entropy, np.zeros((2, 2)), np.array([np.nan, 1.0]))[0]
+        array([0.        , 0.69314718])
+    """
+    outputs, targets = _as_arrays("masked", outputs, targets)
+    gaps, n = np.isnan(targets), len(outputs)
+    if not gaps.any():
+        return loss_fn(outputs, _whole(targets) if targets.ndim < outputs.ndim else targets)
+    constraint = f"have one row for each of the {n} of outputs"
+    require(targets.ndim and len(targets) == n, "masked", "targets", constraint, targets.shape)
+    per_example, d = np.zeros(n, outputs.dtype), np.zeros(outputs.shape, outputs.dtype)
+    lacking, which, sizes = np.unique(gaps.reshape(n, -1), axis=0, return_inverse=True, return_counts=True)
+    alike = np.split(np.argsort(which.reshape(-1), kind="stable"), np.cumsum(sizes)[:-1])
+    for gap, rows in zip(lacking, alike, strict=True):
+        there = np.flatnonzero(~gap)
+        if not there.size:
+            continue
+        own: Rows | tuple[AnyArray, ...] = rows
+        y = targets[rows]
+        if there.size < gap.size:
+            fits = outputs.ndim == targets.ndim == 2 and not outputs.shape[1] % gap.size
+            constraint = f"have shape (n, {gap.size}), or a multiple of these columns, where a row lacks some of its targets"
+            require(fits, "masked", "outputs", constraint, outputs.shape)
+            columns = np.arange(outputs.shape[1]).reshape(-1, gap.size)[:, there]
+            own, y = np.ix_(rows, columns.reshape(-1)), y[:, there]
+        z = outputs[own]
+        try:
+            y = _whole(y) if y.ndim < z.ndim else y
+            per_example[rows], d[own] = checked_losses("masked", loss_fn(locked(z), locked(y)), z)
+        except (ValueError, TypeError, FloatingPointError) as error:
+            which_rows = f"of the {len(rows)} rows from row {rows[0]} on that lack the same targets"
+            raise restated(error, f"{error} ({which_rows})") from error
+    return per_example, d
+
+
+def is_masked(loss_fn: LossFn) -> bool:
+    """Say whether targets that are NaN do not count in a loss.
+
+    Example:
+        >>> is_masked(masked(mse)), is_masked(mse)
+        (True, False)
+    """
+    return isinstance(loss_fn, partial) and loss_fn.func is masked_loss
+
+
+def unmasked(loss_fn: LossFn) -> LossFn:
+    """Return the loss inside `masked`, or what is given.
+
+    Example:
+        >>> unmasked(masked(mse)) is unmasked(mse) is mse
+        True
+    """
+    return unmasked(loss_fn.args[0]) if isinstance(loss_fn, partial) and loss_fn.func is masked_loss else loss_fn
+
+
+def checked_losses(function: str, result: tuple[Array, Array], outputs: Array) -> tuple[Array, Array]:
+    """Return what a user's loss gave for outputs, if it is losses row by row and their gradient.
+
+    Example:
+        >>> checked_losses("loss", (np.ones(1), np.ones(2)), np.ones((1, 2)))
+        Traceback (most recent call last):
+        ...
+        ValueError: loss: loss_fn must return a gradient of shape (1, 2), that of the outputs,
+        got float64 array of shape (2,)
+    """
+    if type(result) is not tuple or len(result) != 2:
+        raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", describe(result)))
+    per_example, d = result
+    if type(per_example) is not np.ndarray or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
+        constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
+        raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
+    if type(d) is not np.ndarray or d.shape != outputs.shape:
+        constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
+        raise ValueError(problem(function, "loss_fn", constraint, describe(d)))
+    if d.dtype != outputs.dtype:
+        raise TypeError(problem(function, "loss_fn", f"keep the dtype {outputs.dtype} of the outputs", d))
+    return per_example, d
 
 
 def require_same_shape(function: str, outputs: Array, targets: AnyArray) -> None:
@@ -322,11 +553,15 @@ def require_same_shape(function: str, outputs: Array, targets: AnyArray) -> None
         wrong = "targets" if isinstance(outputs, np.ndarray) else "outputs"
         raise TypeError(problem(function, wrong, "be an array", describe(targets if wrong == "targets" else outputs)))
     if outputs.shape != targets.shape:
-        hint = ""
-        if [n for n in targets.shape if n != 1] == [n for n in outputs.shape if n != 1]:
-            hint = f" (as targets.reshape({', '.join(map(str, outputs.shape))}) has)"
-        constraint = f"have the shape {outputs.shape} of the outputs{hint}"
-        raise ValueError(problem(function, "targets", constraint, targets.shape))
+        _refuse_shape(function, targets, outputs.shape, "the outputs")
+
+
+def _refuse_shape(function: str, targets: AnyArray, shape: tuple[int, ...], of: str) -> NoReturn:
+    """Raise that targets must have another shape, and how they get it, if that is known."""
+    hint = ""
+    if [n for n in targets.shape if n != 1] == [n for n in shape if n != 1]:
+        hint = f" (as targets.reshape({', '.join(map(str, shape))}) has)"
+    raise ValueError(problem(function, "targets", f"have the shape {shape} of {of}{hint}", targets.shape))
 
 
 def _errors(function: str, outputs: Array, targets: AnyArray) -> Array:
@@ -375,6 +610,23 @@ def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array
     outputs, targets = _as_arrays(function, outputs, targets)
     require_same_shape(function, outputs, targets)
     return outputs, targets if targets.dtype == outputs.dtype else in_dtype(function, "targets", targets, outputs.dtype)
+
+
+def _whole(labels: AnyArray) -> AnyArray:
+    """Return classes that came as floats, as those among NaN must, as integers, if all are whole."""
+    is_whole = labels.dtype.kind == "f" and (np.isfinite(labels) & (labels == np.rint(labels))).all()
+    return labels.astype(np.int64) if is_whole else labels
+
+
+def _in_groups(function: str, outputs: Array, targets: AnyArray, groups: int, of: str) -> tuple[Array, Array]:
+    """Return outputs that hold the columns of the targets `groups` times, as (n, groups, k), and targets (n, k)."""
+    outputs, targets = _as_arrays(function, outputs, targets)
+    fits = outputs.ndim == 2 and groups and not outputs.shape[1] % groups
+    require(fits, function, "outputs", f"have shape (n, {groups} k), for targets of k columns", outputs.shape)
+    shape = len(outputs), outputs.shape[1] // groups
+    if targets.shape != shape:
+        _refuse_shape(function, targets, shape, of)
+    return outputs.reshape(shape[0], groups, shape[1]), in_dtype(function, "targets", targets, outputs.dtype)
 
 
 def _as_arrays(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, AnyArray]:
@@ -450,7 +702,11 @@ def _no_classes(function: str, argument: str, labels: AnyArray) -> str:
         return problem(function, argument, constraint, labels)
     row = f"{labels[lost[0]]} at row {lost[0]} of a {describe(labels)}"
     if not np.isfinite(labels).all():
-        constraint = f"be integers, as class numbers are (np.flatnonzero(np.isfinite({argument})) gives the rows that have one)"
+        advice = f"np.flatnonzero(np.isfinite({argument})) gives the rows that have one"
+        given = labels[~np.isnan(labels)]
+        if argument == "targets" and given.size and _whole(given).dtype.kind == "i":  # those of a loss
+            advice += ", masked(loss_fn) leaves out the others"
+        constraint = f"be integers, as class numbers are ({advice})"
     else:
         line = f"classes, {argument} = np.unique({argument}, return_inverse=True)"
         constraint = f"be integers, as class numbers are ({line} numbers the values that occur; mse takes numbers)"
@@ -477,17 +733,17 @@ def _ends(a: AnyArray) -> tuple[float, float]:
 def _binary_targets(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     """Return outputs and targets of equal shape, the targets in [0, 1]."""
     outputs, targets = _same_shape(function, outputs, targets)
-    _check_unit_interval(function, "targets", targets, "lie in [0, 1]")
+    _check_interval(function, "targets", targets, "lie in [0, 1]")
     return outputs, targets
 
 
-def _check_unit_interval(function: str, argument: str, a: Array, constraint: str) -> None:
-    """Raise ValueError if an element lies outside [0, 1], but for rounding."""
+def _check_interval(function: str, argument: str, a: Array, constraint: str, most: float = 1.0) -> None:
+    """Raise ValueError if an element lies outside [0, most], but for rounding."""
     low, high = _ends(a)
-    if low >= 0 and high <= 1:
+    if low >= 0 and high <= most:
         return
     # A NaN is no error here: it makes the loss NaN, and `loss` says where it came from.
-    outside = a[(a < 0) | (a > 1 + 1e-6)]
+    outside = a[(a < 0) | (a > most + 1e-6)]
     if outside.size:
         raise ValueError(problem(function, argument, constraint, str(outside[0])))
 
@@ -496,8 +752,12 @@ def _check_unit_interval(function: str, argument: str, a: Array, constraint: str
 _INSIST = "a function of your own around the loss takes it as it is"
 _TWICE = "end in logits (leave the last activation out, or use {}; " + _INSIST + ")"
 _COLUMNS = "end in {} (use {}; " + _INSIST + ")"
+_BARE = "end in {} (leave the last activation out; " + _INSIST + ")"
+_POSITIVE = (relu, softplus, sigmoid, softmax, log_softmax)
 OWN_LOSSES: dict[object, Mapping[object, LossFn | str]] = {
-    mse: {}, mae: {}, huber: {},
+    mse: {}, mae: {}, huber: {}, quantile_loss: {},
+    gaussian_nll: {f: _BARE.format("means and raw spreads") for f in _POSITIVE},
+    poisson_nll: {f: _BARE.format("logarithms of rates") for f in _POSITIVE},
     softmax_cross_entropy: {
         softmax: _TWICE.format("cross_entropy"), sigmoid: _TWICE.format("binary_cross_entropy"),
     },

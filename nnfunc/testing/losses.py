@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.network.boundary import rows_with_targets
 from nnfunc.network.verbs import loss
 from nnfunc.pieces.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
@@ -78,18 +79,20 @@ def check_loss(
         raise ValueError(problem("check_loss", "targets", f"have one target for each of the {len(given)} outputs", y))
     y = locked(y[:_ROWS])
     own, own_y = _mixed(given, y)
+    there = rows_with_targets("check_loss", loss_fn, own_y)
+    counted = (own, own_y) if there is None else (locked(own[there]), locked(own_y[there]))
     points: list[Params] = [{"outputs": given, "targets": y}, {"outputs": own, "targets": own_y}]
     laws: list[Law] = [
         ("form", partial(_form, loss_fn, given, y)), *purity_laws(loss_fn, (given, y), ("outputs", "targets")),
         ("gradient", partial(gradient_law, _subject(loss_fn), *points)),
         ("rows independent", partial(_rows_independent, loss_fn, own, own_y)),
         ("equal shapes", partial(_equal_shapes, loss_fn, own, own_y)),
-        ("weights", partial(_weights, loss_fn, own, own_y)), ("dtype", partial(_dtype, loss_fn, own, own_y)),
+        ("weights", partial(_weights, loss_fn, *counted)), ("dtype", partial(_dtype, loss_fn, own, own_y)),
         ("stable", partial(_stable, loss_fn, own, own_y)), ("exact outputs", partial(_exact, loss_fn, given, y)),
         ("memory layout", partial(_layout, loss_fn, own, own_y)),
         ("target types", partial(_target_types, loss_fn, own, own_y)),
         ("precision", partial(_precision, loss_fn, own, own_y)),
-        ("NaN outputs", partial(_nan_outputs, loss_fn, own, own_y) if keeps_nan else partial(not_applicable, "declared")),
+        ("NaN outputs", partial(_nan_outputs, loss_fn, *counted) if keeps_nan else partial(not_applicable, "declared")),
         ("NaN targets", partial(_nan_targets, loss_fn, own, own_y)),
     ]
     return judged("check_loss", laws, report)
@@ -326,7 +329,7 @@ def _accepts(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array,
 def _weights(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
     """Check the weighted mean that `loss` takes, behind a network that computes nothing."""
     identity = no_params, identity_forward
-    weight = np.array([2.0, 0.0, 1.0, 0.5, 3.0])
+    weight = np.array([2.0, 0.0, 1.0, 0.5, 3.0])[: len(outputs)]
     per_example = np.array([loss_fn(locked(outputs[[i]]), locked(targets[[i]]))[0][0] for i in range(len(outputs))])
     by_hand = float(np.vdot(weight, per_example) / weight.sum())
     by_verb = loss(identity, loss_fn, {}, outputs, targets, weight=weight)

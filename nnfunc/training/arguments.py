@@ -13,7 +13,7 @@ from typing import NoReturn, SupportsFloat, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import loss_value, prepared, row_numbers, row_weights
+from nnfunc.network.boundary import counted_targets, loss_value, prepared, row_numbers, row_weights, rows_with_targets
 from nnfunc.network.calibration import calibrate, check_all_are_found
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
@@ -51,16 +51,16 @@ _TRIAL_ROWS = 1024
 
 
 def training_data(
-    x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, net: Layer, params: Params
+    x: ArrayLike, y: ArrayLike, weight: ArrayLike | None, net: Layer, params: Params, loss_fn: LossFn
 ) -> tuple[Data, Rows]:
     """Return training data that fit each other and that nothing can change, and which rows of them count.
 
     The weights are divided by the mean of those that count.
 
     Example:
-        >>> from nnfunc import dense
+        >>> from nnfunc import dense, mse
         >>> params = {"W": np.ones((1, 1)), "b": np.ones(1)}
-        >>> training_data([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]], [0, 3, 1], dense(1, 1), params)[1]
+        >>> training_data([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]], [0, 3, 1], dense(1, 1), params, mse)[1]
         array([1, 2])
     """
     mapped = is_read_only_map(x) and np.ndim(x) > 0
@@ -68,18 +68,20 @@ def training_data(
     rows = np.asarray(x) if mapped else _protected(inputs, x)
     targets = _undisturbed("train", "y", y, inputs.dtype, len(rows))
     weights = row_weights("train", weight, len(rows))
-    numbers = row_numbers(weight, len(rows))
+    numbers = row_numbers(weight, len(rows), rows_with_targets("train", loss_fn, targets))
+    require(len(numbers), "train", "weight", "be above 0 in a row that has a target", "0 in all of them")
     if weights is not None:
         weights /= weights.max()  # first, as the sum of large weights could overflow
         weights /= weights[numbers].mean()
     return (rows, targets, weights), numbers
 
 
-def validation_data(validation: Validation | None, data: Data) -> Data | None:
-    """Return validation data, which must look like the training data; rows of weight 0 are left out.
+def validation_data(validation: Validation | None, data: Data, loss_fn: LossFn) -> Data | None:
+    """Return validation data, which must look like the training data; rows that do not count are left out.
 
     Example:
-        >>> validation_data(([[1.0, 2.0]], [[1.0]]), (np.ones((1, 1)), np.ones((1, 1)), None))
+        >>> from nnfunc import mse
+        >>> validation_data(([[1.0, 2.0]], [[1.0]]), (np.ones((1, 1)), np.ones((1, 1)), None), mse)
         Traceback (most recent call last):
         ...
         ValueError: train: validation x must have rows of shape (1,), as the training data, got (2,)
@@ -95,10 +97,12 @@ def validation_data(validation: Validation | None, data: Data) -> Data | None:
         fits, constraint = given.shape[1:] == own.shape[1:], f"have rows of shape {own.shape[1:]}, as the training data"
         require(fits, "train", name, constraint, given.shape[1:])
     weights = row_weights("train", validation[2] if len(validation) == 3 else None, len(x), of="validation ")
-    if weights is None or weights.all():
+    there = rows_with_targets("train", loss_fn, y, "validation ")
+    if there is None and (weights is None or weights.all()):
         return x, y, weights
-    kept = weights > 0
-    return x[kept], y[kept], weights[kept]
+    kept = row_numbers(weights, len(x), there)
+    require(len(kept), "train", "validation weight", "be above 0 in a row that has a target", "0 in all of them")
+    return x[kept], y[kept], None if weights is None else weights[kept]
 
 
 def _undisturbed(function: str, argument: str, given: ArrayLike, dtype: DType, n: int | None = None) -> AnyArray:
@@ -238,7 +242,7 @@ def _try_scores(run: Run, params: Params) -> None:
         with np.errstate(all="ignore"):
             loss_value("train", run["net"], run["loss_fn"], trial, x, y, weight, None, None, None)
     except FloatingPointError:
-        for name, array in (("validation x", x), ("validation y", y)):
+        for name, array in (("validation x", x), ("validation y", counted_targets(run["loss_fn"], y))):
             check_finite("train", name, array)
     except (TypeError, ValueError) as error:
         raise restated(error, problem("train", "validation y", "suit the loss", str(error))) from error

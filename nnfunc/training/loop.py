@@ -22,6 +22,7 @@ from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.pieces.clipping import global_norm
 from nnfunc.pieces.data import as_rows, batches
+from nnfunc.pieces.losses import is_masked
 from nnfunc.pieces.monitors import early_stopping
 from nnfunc.pieces.norms import statistics_among
 from nnfunc.pieces.optimizers import sgd
@@ -67,7 +68,8 @@ def train(
         net, loss_fn: as for `grads`.
         params: params to start from; or a state that was yielded, to go on from
             it as if nothing had come between.
-        x, y: training inputs and targets, as for `grads`. They are copied, so that what is done to
+        x, y: training inputs and targets, as for `grads`. Batches are made of rows that count: that have a
+            weight above 0 and, under a `masked` loss, a target. The arrays are copied, so that what is done to
             them between two epochs changes nothing, unless they can never change: locked, and no view;
             or a map of a file that is open for reading, of which only a batch at a time is in memory.
         epochs: how many in all, those of a given state included; one more than are done is
@@ -124,7 +126,7 @@ def train(
     state = resumed("train", params)
     given, _ = checked_params("train", params if state is None else section(state, "params"))
     held = mapped(lasting, given)  # so that no piece of the run can change the caller's
-    data, numbers = training_data(x, y, weight, net, held)
+    data, numbers = training_data(x, y, weight, net, held, loss_fn)
     if state is not None:
         refuse_misfits("train", net, held)
         forgotten = plateau is None and section(state, "plateau")
@@ -135,7 +137,7 @@ def train(
     require(not useless, "train", "metrics", "come with validation data to compute them on", list(metrics or ()))
     run: Run = {
         "net": net, "loss_fn": loss_fn, "data": data, "numbers": numbers,
-        "validation": validation_data(validation, data), "metrics": dict(metrics or {}),
+        "validation": validation_data(validation, data, loss_fn), "metrics": dict(metrics or {}),
         "epochs": as_size("train", "epochs", epochs), "size": as_size("train", "size", size), "key": key,
         "order": order, "on_step": on_step, "schedule": schedule, "optimizer": sgd() if optimizer is None else optimizer, "penalty": penalty,
         "transform": transform, "stopping": early_stopping(_NEVER) if stopping is None else stopping,
@@ -326,13 +328,14 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
 
 def _row_batches(run: Run, epoch: int) -> list[Rows]:
     """Return the rows of each batch of an epoch, those that count; a batch norm gets no batch of one row."""
-    key, numbers, (x, _, weight) = fold_in(fold_in(run["key"], 0), epoch), run["numbers"], run["data"]
+    key, numbers, (x, _, _) = fold_in(fold_in(run["key"], 0), epoch), run["numbers"], run["data"]
     if run["order"] is None:
         found = [numbers[rows] for rows in batches(key, len(numbers), run["size"])]
     else:
         rows = as_rows("train", f"order for epoch {epoch}", run["order"](epoch, key), len(x))
-        rows = rows if weight is None else rows[weight[rows] > 0]
-        require(len(rows) > 0, "train", f"order for epoch {epoch}", "give rows of weight above 0", "none")
+        rows = rows if len(numbers) == len(x) else rows[np.isin(rows, numbers)]
+        constraint = "give rows of weight above 0" + " that have a target" * is_masked(run["loss_fn"])
+        require(len(rows) > 0, "train", f"order for epoch {epoch}", constraint, "none")
         found = [rows[start : start + run["size"]] for start in range(0, len(rows), run["size"])]
     if len(found) > 1 and len(found[-1]) == 1 and statistics(run["net"]):
         found[-2:] = [np.concatenate(found[-2:])]

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, SupportsFloat, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, prepared, row_numbers, value_and_grads_pass
+from nnfunc.network.boundary import counted_rows, prepared, row_numbers, rows_with_targets, value_and_grads_pass
 from nnfunc.network.calibration import check_all_are_found
 from nnfunc.network.guard import check_layer, penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
+from nnfunc.values.arrays import as_targets
 from nnfunc.values.checks import above_zero, as_size, problem, require, restated
 from nnfunc.values.keys import split
 from nnfunc.values.params import sealed
@@ -83,7 +84,8 @@ def sharded_value_and_grads(
         check_needs_no_key(_NAME, net)
     _, held, inputs = prepared(_NAME, net, params, x, key)
     check_all_are_found(_NAME, net, held, inputs)
-    rows, targets, weights = counted_rows(_NAME, inputs, y, weight, mean_weight)
+    y = as_targets(_NAME, "y", y, inputs.dtype, len(inputs))
+    rows, targets, weights, total = counted_rows(_NAME, loss_fn, inputs, y, weight, mean_weight)
     mean = None if mean_weight is None else above_zero(_NAME, "mean_weight", mean_weight)
     count, n = as_size(_NAME, "shards", shards), len(rows)
     require(count <= n, _NAME, "shards", f"be at most {n}, the number of rows that count", count)
@@ -91,7 +93,7 @@ def sharded_value_and_grads(
     plan = [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
     shares = np.ones(n) if weights is None or mean is not None else weights / np.max(weights)  # no sum overflows
     masses = [float(np.add.reduce(shares[part])) for part in plan]
-    whole = math.fsum(masses) if mean is None else float(len(inputs))
+    whole = math.fsum(masses) if mean is None else float(total)
     keys = [None] * count if key is None else split(key, count)
     job = partial(_shard, net, loss_fn, held, mean)
     parts = (
@@ -99,7 +101,7 @@ def sharded_value_and_grads(
         [targets[part] for part in plan],
         [None if weights is None else (shares if mean is None else weights)[part] for part in plan],
         keys,
-        row_numbers(weight, n)[ends[:-1]].tolist(),
+        row_numbers(weight, len(inputs), rows_with_targets(_NAME, loss_fn, y))[ends[:-1]].tolist(),
     )
     try:
         done = list((map if executor is None else executor.map)(job, *parts))

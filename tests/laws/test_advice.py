@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import ArrayLike
 
 from nnfunc import (
-    AnyArray, accuracy, class_weight, dense, fit_scaler, forward, freeze, init, loss, mse, one_hot, softmax_cross_entropy,
-    split_rows, standardize,
+    AnyArray, LossFn, accuracy, class_weight, dense, fit_scaler, forward, freeze, gaussian_nll, init, loss, masked, mse, one_hot,
+    poisson_nll, softmax_cross_entropy, split_rows, standardize,
 )
 from tests.numeric import bad
 
@@ -127,6 +127,33 @@ def test_rows_with_a_gap_for_a_class_are_told_how_the_others_are_found() -> None
     with pytest.raises(TypeError, match=r"np.flatnonzero\(np.isfinite\(y\)\).*got nan at row 1"):
         one_hot(y, 2)
     assert np.flatnonzero(np.isfinite(y)).tolist() == [0]
+
+
+GAPS: dict[str, tuple[LossFn, ArrayLike]] = {
+    "classes": (softmax_cross_entropy, [np.nan, 1.0]),
+    "numbers": (mse, [[0.5, np.nan], [np.nan, np.nan]]),
+    "counts": (poisson_nll, [[0.0, 2.0], [np.nan, 1.0]]),
+    "means": (gaussian_nll, [[np.nan], [1.0]]),
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_gaps_among_targets_are_told_how_they_are_left_out(name: str) -> None:
+    loss_fn, y = GAPS[name]
+    with pytest.raises((TypeError, FloatingPointError), match=r"must be .*masked\(loss_fn\) leaves .*out.*, got nan at") as caught:
+        loss(NET, loss_fn, PARAMS, ROWS, y)
+    assert "masked(loss_fn)" in str(caught.value)
+    assert np.isfinite(loss(NET, eval("masked(loss_fn)", {"masked": masked, "loss_fn": loss_fn}), PARAMS, ROWS, y))
+
+
+@pytest.mark.parametrize("y", [[[np.nan, np.inf], [1, 1]], [[np.nan, np.nan]] * 2, [[np.inf, 1], [1, 1]]])
+def test_masking_is_not_advised_where_it_would_not_help(y: ArrayLike) -> None:
+    with pytest.raises(FloatingPointError, match="loss: y must be finite, got (nan|inf) at"):
+        loss(NET, mse, PARAMS, ROWS, y)
+    for targets in ([np.nan, 0.5], [np.nan, np.inf], [np.nan, np.nan]):
+        with pytest.raises(TypeError, match="must be integers") as caught:
+            loss(NET, softmax_cross_entropy, PARAMS, ROWS, targets)
+        assert "masked" not in str(caught.value)
 
 
 def test_labels_of_two_kinds_are_told_how_they_are_sorted() -> None:

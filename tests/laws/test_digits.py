@@ -20,6 +20,8 @@ from nnfunc import (
     log_softmax,
     mae,
     mse,
+    poisson_nll,
+    quantile_loss,
     relu,
     sigmoid,
     sigmoid_cross_entropy,
@@ -228,6 +230,11 @@ ON_LOGITS: dict[str, tuple[LossFn, ExactLoss, ExactLoss]] = {
         lambda z, t: (_huber(z - t, ONE / 2**60),),
         lambda z, t: (_clipped(z - t, ONE / 2**60),),
     ),
+    "midway to a quantile": (
+        partial(quantile_loss, levels=0.25),
+        lambda z, t: (max((t - z) / 4, (z - t) * 3 / 4),),
+        lambda z, t: (Decimal("0.75") if z > t else Decimal("-0.25") if z < t else ZERO,),
+    ),
 }  # fmt: skip
 ON_PROBABILITIES: dict[str, tuple[LossFn, ExactLoss, ExactLoss]] = {
     "binary_cross_entropy": (
@@ -248,6 +255,13 @@ def test_losses_keep_their_digits(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_loss_of_counts_keeps_its_digits(dtype: str) -> None:
+    z = points(DTYPES[dtype], 1e4)
+    for count in (0.0, 1.0, 17.0):
+        _assert_digits(poisson_nll, lambda z, t: (z.exp(), -t * z), lambda z, t: (z.exp(), -t), z[z < 80], count)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ON_PROBABILITIES)
 def test_losses_of_probabilities_keep_their_digits(name: str, dtype: str) -> None:
     low = np.geomspace(float(np.finfo(DTYPES[dtype]).tiny) * 4, 0.5, 60)
@@ -264,7 +278,7 @@ def _assert_digits(loss_fn: LossFn, exact: ExactLoss, slope: ExactLoss, z: Array
         per_example, d = loss_fn(z[:, None], t[:, None])
         assert (per_example.dtype, d.dtype) == (z.dtype, z.dtype)
         # The error e is one rounded number: what is computed from it is held to the last digits of e.
-        if loss_fn is not sigmoid_cross_entropy and getattr(loss_fn, "func", loss_fn) in (mse, mae, huber):
+        if loss_fn is not sigmoid_cross_entropy and getattr(loss_fn, "func", loss_fn) in (mse, mae, huber, quantile_loss):
             pairs = [(Decimal(v), ZERO) for v in (z - t).tolist()]
         assert ulps(per_example, [exact(*pair) for pair in pairs]) <= ULPS
         assert ulps(d, [slope(*pair) for pair in pairs]) <= ULPS

@@ -123,6 +123,10 @@ def loss_of(draw: Draw) -> Any:
         *own,
         nf.binary_cross_entropy,
         partial(nf.huber, delta=0.3),
+        partial(nf.quantile_loss, levels=0.3),
+        nf.gaussian_nll,
+        nf.poisson_nll,
+        nf.masked(pick(draw, *own, nf.poisson_nll)),
         partial(nf.softmax_cross_entropy, label_smoothing=0.2),
     )
 

@@ -11,13 +11,14 @@ from nnfunc import (
     huber,
     mae,
     mse,
+    poisson_nll,
     sigmoid_cross_entropy,
     softmax,
     softmax_cross_entropy,
 )
 from tests.laws.data import Z
 
-SHAPED: list[LossFn] = [mse, mae, huber, sigmoid_cross_entropy, binary_cross_entropy]
+SHAPED: list[LossFn] = [mse, mae, huber, sigmoid_cross_entropy, binary_cross_entropy, poisson_nll]
 UNEQUAL: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "one axis, two axes": ((5,), (5, 1)),
     "two axes, one axis": ((5, 1), (5,)),

@@ -9,6 +9,7 @@ from nnfunc import (
     Activation,
     AnyArray,
     Array,
+    ElementwiseFn,
     Layer,
     LossFn,
     activation,
@@ -20,6 +21,7 @@ from nnfunc import (
     diagnose,
     dropout,
     forward,
+    gaussian_nll,
     grads,
     init,
     log_softmax,
@@ -28,6 +30,7 @@ from nnfunc import (
     mse,
     one_hot,
     overfit_check,
+    poisson_nll,
     relu,
     residual,
     sharded_value_and_grads,
@@ -35,11 +38,13 @@ from nnfunc import (
     sigmoid_cross_entropy,
     softmax,
     softmax_cross_entropy,
+    softplus,
     tanh,
     train,
     value_and_grads,
     watched,
 )
+from nnfunc.values.checks import label
 
 X: Array = np.random.default_rng(0).normal(size=(40, 4))
 Y: AnyArray = (X[:, 0] > 0).astype(int)
@@ -89,6 +94,24 @@ def test_a_misfit_is_told_with_a_way_out(name: str) -> None:
             with pytest.raises(ValueError, match=words):
                 call()
         assert np.isfinite(loss(net, offered, params, X, y))
+
+
+@pytest.mark.parametrize("f", [relu, softplus, sigmoid, softmax, log_softmax])
+@pytest.mark.parametrize("loss_fn", [gaussian_nll, poisson_nll])
+def test_means_spreads_and_logarithms_of_rates_are_of_any_sign(f: ElementwiseFn, loss_fn: LossFn) -> None:
+    y = X[:, :1] ** 2 if loss_fn is gaussian_nll else ROWS
+    for net in nets(f):
+        params = init(net, 0, np.float64)
+        with pytest.raises(ValueError, match=f"{label(loss_fn)}: the network must end in .*, got {label(f)} at its end"):
+            grads(net, loss_fn, params, X, y, key=1)
+        insisted = partial(_as_it_is, loss_fn)
+        assert np.isfinite(loss(net, insisted, params, X, y))
+    bare = chain(h=dense(4, 8, relu), o=dense(8, 2))
+    assert np.isfinite(loss(bare, loss_fn, init(bare, 0), X, y))
+
+
+def _as_it_is(loss_fn: LossFn, outputs: Array, y: AnyArray) -> tuple[Array, Array]:
+    return loss_fn(outputs, y)
 
 
 def test_a_loss_in_a_function_of_ones_own_takes_it_as_it_is() -> None:

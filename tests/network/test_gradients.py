@@ -34,6 +34,7 @@ from nnfunc import (
     loss,
     mae,
     mse,
+    poisson_nll,
     relu,
     residual,
     sigmoid,
@@ -78,6 +79,7 @@ LOSSES: dict[str, tuple[LossFn, Activation | None]] = {
     "mae": (mae, None),
     "huber": (huber, None),
     "huber_0.1": (partial(huber, delta=0.1), None),
+    "poisson_nll": (poisson_nll, None),
     "softmax_cross_entropy": (softmax_cross_entropy, None),
     "smoothed": (partial(softmax_cross_entropy, label_smoothing=0.2), None),
     "sigmoid_cross_entropy": (sigmoid_cross_entropy, None),
@@ -96,6 +98,8 @@ def targets(loss_name: str, n: int, k: int, soft: bool = False) -> AnyArray:
         return draw.normal(size=(n, k))
     if "sigmoid" in loss_name or "binary" in loss_name or "pos" in loss_name:
         return draw.random((n, k)) if soft else draw.integers(0, 2, (n, k))
+    if "poisson" in loss_name:
+        return draw.integers(0, 5, (n, k))
     if soft:
         return softmax(draw.normal(size=(n, k)))
     return draw.integers(0, k, n)

@@ -17,16 +17,21 @@ from nnfunc import (
     cross_entropy,
     dense,
     freeze,
+    gaussian_nll,
     huber,
     loss,
     mae,
+    masked,
     mse,
+    poisson_nll,
+    quantile_loss,
     require_same_shape,
     sigmoid,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
+    softplus,
 )
-from tests.numeric import bad
+from tests.numeric import bad, relative_error, same_bits, slopes
 from tests.samples import CE, NET, P, X, Y
 from tests.sentences import Cases, assert_sentence
 
@@ -64,6 +69,98 @@ REGRESSION: dict[str, tuple[LossFn, float]] = {
 def test_regression_losses(name: str) -> None:
     loss_fn, expected = REGRESSION[name]
     assert mean(loss_fn(ERRORS, np.zeros_like(ERRORS))) == pytest.approx(expected, abs=1e-15)
+
+
+# Quantiles, spreads and counts: by hand, by differences, and where they are least
+
+DRAWN: Array = np.random.default_rng(5).gamma(2.0, 3.0, (999, 1))
+GROUPED: dict[str, tuple[Callable[..., tuple[Array, Array]], int]] = {
+    "quantile_loss": (quantile_loss, 3),
+    "quantile_loss of two levels": (partial(quantile_loss, levels=[0.2, 0.95]), 2),
+    "quantile_loss of one": (partial(quantile_loss, levels=0.3), 1),
+    "gaussian_nll": (gaussian_nll, 2),
+    "poisson_nll": (poisson_nll, 1),
+}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+@pytest.mark.parametrize("sum_outputs", [False, True])
+def test_slopes_of_losses_with_several_outputs_for_a_target(name: str, sum_outputs: bool) -> None:
+    loss_fn, each = GROUPED[name]
+    draw = np.random.default_rng(6)
+    z, t = draw.normal(size=(4, 2 * each)), draw.poisson(2, (4, 2)).astype(float)
+    by_hand = slopes(lambda p: float(loss_fn(p["z"], t, sum_outputs=sum_outputs)[0].sum()), {"z": z})
+    assert relative_error({"z": loss_fn(z, t, sum_outputs=sum_outputs)[1]}, by_hand) < 1e-9
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_columns_of_targets_are_those_of_each_group_of_outputs(name: str) -> None:
+    loss_fn, each = GROUPED[name]
+    draw = np.random.default_rng(7)
+    z, t = draw.normal(size=(5, 3 * each)), draw.poisson(2, (5, 3)).astype(float)
+    per_example, d = loss_fn(z, t)
+    columns = [loss_fn(z[:, j::3], t[:, j : j + 1]) for j in range(3)]
+    assert per_example == pytest.approx(sum(value for value, _ in columns) / 3, rel=1e-13)
+    for j, (_, slope) in enumerate(columns):
+        assert d[:, j::3] == pytest.approx(slope / 3, rel=1e-13)
+    width = z.shape[1] if "quantile" in name else 3
+    assert loss_fn(z, t, sum_outputs=True)[0] == pytest.approx(width * per_example, rel=1e-13)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.5, 0.731])
+def test_the_quantile_loss_is_least_at_the_quantile_of_the_sample(level: float) -> None:
+    tried = np.sort(DRAWN[:, 0])
+    values = [quantile_loss(np.full_like(DRAWN, q), DRAWN, level)[0].sum() for q in tried]
+    assert tried[np.argmin(values)] == np.quantile(DRAWN, level, method="inverted_cdf")
+
+
+def test_the_median_loss_is_half_the_absolute_error() -> None:
+    t = ERRORS * 0.3
+    assert same_bits(quantile_loss(ERRORS, t, 0.5), tuple(0.5 * a for a in mae(ERRORS, t)))
+    assert quantile_loss(ERRORS, ERRORS, 0.9)[1].tolist() == [[0], [0], [0]]
+
+
+def test_the_gaussian_loss_is_least_at_the_mean_and_variance_of_the_sample() -> None:
+    mean, variance = float(DRAWN.mean()), float(DRAWN.var())
+    best = np.array([mean, math.log(math.expm1(variance - 1e-6))])
+    per_example, d = gaussian_nll(np.tile(best, (len(DRAWN), 1)), DRAWN)
+    assert per_example.mean() == pytest.approx(0.5 * math.log(2 * math.pi * variance) + 0.5, rel=1e-12)
+    assert np.abs(d.mean(axis=0)).max() < 1e-12
+    for away in ([0.1, 0], [-0.1, 0], [0, 0.1], [0, -0.1]):
+        assert gaussian_nll(np.tile(best + away, (len(DRAWN), 1)), DRAWN)[0].mean() > per_example.mean() + 1e-6
+    _, s = np.hsplit(best[None], 2)  # as the docstring says
+    assert np.sqrt(softplus(s) + 1e-6) == pytest.approx(DRAWN.std(), rel=1e-12)
+
+
+def test_the_poisson_loss_is_least_at_the_logarithm_of_the_mean() -> None:
+    counts = np.array([[0], [3], [7], [2]])
+    per_example, d = poisson_nll(np.full((4, 1), math.log(3)), counts)
+    assert per_example.tolist() == pytest.approx([3 - y * math.log(3) for y in (0, 3, 7, 2)], rel=1e-15)
+    assert d[:, 0].tolist() == pytest.approx([3, 0, -4, 1], abs=1e-14)
+
+
+# PyTorch 2.13, in float64: GaussianNLLLoss(full=True, eps=1e-12) of softplus(s) + 1e-6, PoissonNLLLoss(); and
+# scikit-learn 1.9's mean_pinball_loss, the mean over the levels.
+Z6: Array = np.array([[0.3, -1.2, 2.0, 0.5, -0.7, 1.1], [1.5, 0.2, -0.4, -2.0, 3.0, 0.0]])
+PEERS: dict[str, tuple[LossFn, Array, Array, float]] = {
+    "gaussian_nll": (gaussian_nll, Z6, np.array([[1.0, 0.0, 2.5], [0.0, 1.0, -1.0]]), 2.6512167027648683),
+    "poisson_nll": (poisson_nll, Z6[:, :3], np.array([[1.0, 0.0, 4.0], [2.0, 1.0, 0.0]]), 0.6522534988254549),
+    "quantile_loss": (quantile_loss, Z6, np.array([[1.0, 0.0], [0.0, 1.0]]), 0.5758333333333333),
+}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_values_of_other_libraries(name: str) -> None:
+    loss_fn, z, t, expected = PEERS[name]
+    assert mean(loss_fn(z, t)) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_spreads_of_any_size_give_finite_losses_in_float32(size: float) -> None:
+    for z in ([size, size], [0, size], [size, -size], [-size, 0]):
+        per_example, d = gaussian_nll(np.array([z], np.float32), np.array([[1.0]]))
+        exact, slope = gaussian_nll(np.array([z]), np.array([[1.0]]))
+        assert per_example == pytest.approx(exact, rel=1e-5) and d == pytest.approx(slope, rel=1e-4)
 
 
 def test_mean_is_over_outputs_and_rows() -> None:
@@ -173,6 +270,56 @@ def test_a_target_that_is_nan_makes_the_loss_nan_and_hides_no_other(n: int) -> N
 
 
 BAD: Cases = {
+    "a level of 1": (lambda: quantile_loss(X, X, 1.0), ValueError, r"quantile_loss: levels must be a number in \(0, 1\) or several, got 1.0"),
+    "a level of nan": (lambda: quantile_loss(X, X, (0.5, math.nan)), ValueError, r"quantile_loss: levels must be .*, got \(0.5, nan\)"),
+    "no level": (lambda: quantile_loss(X, X, ()), ValueError, r"quantile_loss: levels must be a number .*, got \(\)"),
+    "levels of text": (lambda: quantile_loss(X, X, bad("low")), TypeError, r"quantile_loss: levels must hold numbers, got .*"),
+    "one column for three levels": (
+        lambda: quantile_loss(np.zeros((5, 1)), np.zeros((5, 1))), ValueError,
+        r"quantile_loss: outputs must have shape \(n, 3 k\), for targets of k columns, got \(5, 1\)",
+    ),
+    "levels beside targets of one axis": (
+        lambda: quantile_loss(np.zeros((5, 3)), np.zeros(5)), ValueError,
+        r"quantile_loss: targets must have the shape \(5, 1\) of each level of the outputs \(as targets.reshape\(5, 1\) has\), got \(5,\)",
+    ),
+    "as many targets as outputs of levels": (
+        lambda: quantile_loss(np.zeros((5, 3)), np.zeros((5, 3))), ValueError, r"quantile_loss: targets must have .*, got \(5, 3\)",
+    ),
+    "means without spreads": (
+        lambda: gaussian_nll(np.zeros((5, 3)), np.zeros((5, 3))), ValueError,
+        r"gaussian_nll: outputs must have shape \(n, 2 k\), for targets of k columns, got \(5, 3\)",
+    ),
+    "targets for means and spreads": (
+        lambda: gaussian_nll(np.zeros((5, 2)), np.zeros((5, 2))), ValueError,
+        r"gaussian_nll: targets must have the shape \(5, 1\) of the means, half the outputs, got \(5, 2\)",
+    ),
+    "a count below 0": (
+        lambda: poisson_nll(np.zeros((2, 1)), np.array([[1.0], [-1.0]])), ValueError,
+        r"poisson_nll: targets must be finite and at least 0, got -1.0",
+    ),
+    "a count without end": (
+        lambda: poisson_nll(np.zeros((2, 1), np.float32), np.array([[np.inf], [1.0]])), ValueError,
+        r"poisson_nll: targets must be finite and at least 0, got inf",
+    ),
+    "masked is no loss": (
+        lambda: masked(bad(softplus)), TypeError,
+        r"masked: loss_fn must be a function \(outputs, targets\) -> \(per_example, d_outputs\), got the function softplus, which takes \(z\)",
+    ),
+    "gaps in columns that outputs have no multiple of": (
+        lambda: masked(mse)(np.zeros((2, 3)), np.array([[1.0, math.nan], [math.nan, 2.0]])), ValueError,
+        r"masked: outputs must have shape \(n, 2\), or a multiple of these columns, where a row lacks some .*, got \(2, 3\)",
+    ),
+    "gaps along three axes": (
+        lambda: masked(mse)(np.zeros((2, 2, 1)), np.array([[[1.0], [math.nan]]] * 2)), ValueError, r"masked: outputs must .*, got \(2, 2, 1\)",
+    ),
+    "too few rows with gaps": (
+        lambda: masked(mse)(np.zeros((2, 1)), np.array([[math.nan]])), ValueError,
+        r"masked: targets must have one row for each of the 2 of outputs, got \(1, 1\)",
+    ),
+    "class too high beside a gap": (
+        lambda: masked(CE)(np.zeros((3, 2)), np.array([math.nan, 1.0, 2.0])), ValueError,
+        r"softmax_cross_entropy: targets must be classes from 0 to 1.*, got 2 at row 1 \(of the 2 rows from row 1 on that lack the same targets\)",
+    ),
     "delta that becomes 0 in float32": (
         lambda: huber(np.ones((2, 1), np.float32), np.zeros((2, 1)), 1e-50),
         ValueError,

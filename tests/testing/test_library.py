@@ -8,6 +8,7 @@ import pytest
 
 import nnfunc
 from nnfunc import (
+    AnyArray,
     Array,
     accuracy,
     activation,
@@ -33,6 +34,7 @@ from nnfunc import (
     early_stopping,
     elu,
     exponential_decay,
+    gaussian_nll,
     gelu,
     glorot_normal,
     glorot_uniform,
@@ -49,12 +51,15 @@ from nnfunc import (
     linear_schedule,
     log_softmax,
     mae,
+    masked,
     mlp,
     momentum,
     mse,
     normal,
     piecewise_constant_schedule,
+    poisson_nll,
     polynomial_schedule,
+    quantile_loss,
     reduce_on_plateau,
     relu,
     residual,
@@ -88,6 +93,8 @@ from tests.layers import product, shared
 from tests.testing.makers import CLASSES, LOGITS, PROBABILITIES, TARGETS, VALUES, X
 
 YES: Array = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+COUNTS: AnyArray = np.array([[0, 3], [1, 0], [7, 2], [0, 0], [2, 1], [4, 5]])
+GAPS: Array = np.where(TARGETS > 0.7, np.nan, TARGETS)
 SOFT: Array = np.array([[0.5, 0.5], [0.1, 0.9], [1.0, 0.0]])
 NOISY_NET = chain(dense(3, 4), batch_norm(4), activation(relu), dropout(0.5), residual(dense(4, 4, gelu)), dense(4, 2))
 # The check, or checks, of every public piece.
@@ -125,6 +132,18 @@ PIECES: dict[str, list[Callable[[], object]]] = {
     ],
     "mae": [lambda: check_loss(mae, VALUES, TARGETS), lambda: check_loss(mae, VALUES[:, :1], TARGETS[:, :1])],
     "huber": [lambda: check_loss(partial(huber, delta=0.5), VALUES, TARGETS)],
+    "quantile_loss": [
+        lambda: check_loss(quantile_loss, LOGITS[:, :3], TARGETS[:, :1]),
+        lambda: check_loss(partial(quantile_loss, levels=(0.3, 0.6), sum_outputs=True), LOGITS, TARGETS),
+        lambda: check_loss(partial(quantile_loss, levels=0.5), VALUES, TARGETS),
+    ],
+    "gaussian_nll": [lambda: check_loss(gaussian_nll, LOGITS, TARGETS), lambda: check_loss(gaussian_nll, VALUES, TARGETS[:, :1])],
+    "poisson_nll": [lambda: check_loss(poisson_nll, VALUES, COUNTS), lambda: check_loss(poisson_nll, VALUES[:, 0], COUNTS[:, 0])],
+    "masked": [
+        lambda: check_loss(masked(mse), VALUES, GAPS), lambda: check_loss(masked(gaussian_nll), LOGITS, GAPS),
+        lambda: check_loss(masked(softmax_cross_entropy), LOGITS, CLASSES),
+        lambda: check_loss(masked(softmax_cross_entropy), LOGITS, np.where(CLASSES == 3, np.nan, CLASSES)),
+    ],
     "softmax_cross_entropy": [
         lambda: check_loss(softmax_cross_entropy, LOGITS, CLASSES),
         lambda: check_loss(partial(softmax_cross_entropy, label_smoothing=0.1), LOGITS, CLASSES),

@@ -46,7 +46,9 @@ from nnfunc import (
     loss,
     map_params,
     l2,
+    masked,
     mse,
+    quantile_loss,
     ravel,
     relu,
     save,
@@ -149,7 +151,7 @@ monitors: list[Monitor] = [(watch_init, watch_update), early_stopping()]
 activations: list[Activation] = [relu, (np.sin, np.cos), partial(leaky_relu, negative_slope=0.1)]
 penalty: Penalty = ridge
 initializer: Initializer = all_ones
-losses: list[LossFn] = [cubic, mse, partial(huber, delta=2.0)]
+losses: list[LossFn] = [cubic, mse, partial(huber, delta=2.0), partial(quantile_loss, levels=[0.5]), masked(cubic)]
 net = chain(
     dense(2, 3, (np.sin, np.cos)),
     doubled(),
