@@ -1,0 +1,80 @@
+"""The examples beyond the article's chapters keep what their docstrings claim."""
+
+import re
+
+import digits_convolution
+import learning_rate
+import numpy as np
+import online
+import policy_gradient
+import pytest
+import why_this_digit
+
+from nnfunc import forward, init, map_params, softmax
+
+
+def test_a_convolution_makes_fewer_mistakes_than_a_dense_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert digits_convolution.main() >= 0.98
+    assert re.search(r"mean held-out accuracy over 5 splits: 9\d\.\d\d%, [\d,]+ rows a second", capsys.readouterr().out)
+
+
+def test_shares_of_pixels_add_up_and_find_what_counts() -> None:
+    gap, right = why_this_digit.main()
+    assert gap < 0.05
+    assert right["nothing"] > 0.95
+    assert right["eight pixels with ink"] > 0.7 > 0.2 > right["the eight largest shares"]
+
+
+def test_who_goes_on_learning_recovers() -> None:
+    learner, stopped = online.main()
+    assert learner[:3] == stopped[:3]
+    assert learner[2] > learner[0] + 0.1
+    assert learner[5] > 0.8 > 0.3 > max(stopped[3:])
+
+
+def test_a_rate_thirty_times_too_small_or_too_large_trains_worse() -> None:
+    for name, (low, good, high) in learning_rate.main().items():
+        assert good > 0.93, name
+        assert max(low, high) < good - 0.02, name
+
+
+# The policy gradient, its environment and its estimate
+
+
+def test_the_pole_learns_to_stand() -> None:
+    lengths = policy_gradient.main()
+    assert lengths[0] < 60
+    assert np.mean(lengths[-10:]) > 150
+
+
+def test_a_push_from_rest() -> None:
+    new, standing = policy_gradient.cart_pole(np.zeros((1, 4)), np.array([1]))
+    assert new[0] == pytest.approx([0, 0.195122, 0, -0.292683], abs=1e-6)  # 0.02 * 400 / 41, 0.02 * -600 / 41
+    assert standing.all()
+
+
+def test_a_push_in_a_mirror_is_mirrored() -> None:
+    states = np.random.default_rng(0).normal(0, 0.2, (50, 4))
+    actions = np.arange(50) % 2
+    new, standing = policy_gradient.cart_pole(states, actions)
+    mirrored, still = policy_gradient.cart_pole(-states, 1 - actions)
+    assert np.allclose(new, -mirrored, rtol=0, atol=1e-15)
+    assert standing.tolist() == still.tolist()
+    assert 0 < standing.sum() < 50
+
+
+def test_the_gradient_climbs_the_expected_reward_whatever_the_baseline() -> None:
+    net, state, rewards = policy_gradient.POLICY, np.array([[0.3, -0.2, 0.1, 0.4]]), np.array([1.0, 3.0])
+    params, direction = init(net, 0, np.float64), init(net, 1, np.float64)
+
+    def expected(step: float) -> float:
+        moved = map_params(lambda a, d: a + step * d, params, direction)
+        return float(softmax(forward(net, moved, state))[0] @ rewards)
+
+    slope = (expected(1e-5) - expected(-1e-5)) / 2e-5
+    p = softmax(forward(net, params, state))[0]
+    for baseline in (0.0, 2.0):
+        advantages = 2 * p * (rewards - baseline)  # both actions, as often as the policy takes them
+        g = policy_gradient.policy_grads(net, params, np.repeat(state, 2, axis=0), np.arange(2), advantages)
+        assert -sum(float(np.sum(g[name] * direction[name])) for name in g) == pytest.approx(slope, rel=1e-7)
+        assert abs(slope) > 0.01
