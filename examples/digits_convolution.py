@@ -16,8 +16,10 @@ from nnfunc import (
     adam,
     chain,
     cosine_decay_schedule,
+    count_steps,
     current_params,
     dense,
+    finish,
     forward,
     init,
     progress_line,
@@ -44,15 +46,15 @@ def trained(split: int, progress: bool) -> tuple[float, float]:
     """Train on four fifths of the digits; return the accuracy on the fifth held out, and rows a second."""
     x, y = load_digits()
     rows, held = split_rows(split, len(x), 0.2, labels=y)
-    rates = []
-    for state, report in train(
-        NET, softmax_cross_entropy, init(NET, split), x[rows], y[rows], epochs=EPOCHS, optimizer=adam(), key=split,
-        lr=cosine_decay_schedule(1e-2, decay_steps=45 * EPOCHS), metrics={"accuracy": accuracy}, validation=(x[held], y[held]),
-    ):  # fmt: skip
-        rates.append(report["rows_per_second"])
-        if progress:
-            print(progress_line(report))
-    return accuracy(forward(NET, current_params(state), x[held]), y[held]), float(np.median(rates))
+    schedule = cosine_decay_schedule(1e-2, decay_steps=count_steps(len(rows), epochs=EPOCHS))
+    state, reports = finish(train(
+        NET, softmax_cross_entropy, init(NET, split), x[rows], y[rows], epochs=EPOCHS, lr=schedule, optimizer=adam(),
+        key=split, metrics={"accuracy": accuracy}, validation=(x[held], y[held]),
+    ))  # fmt: skip
+    if progress:
+        print("\n".join(map(progress_line, reports)))
+    right = accuracy(forward(NET, current_params(state), x[held]), y[held])
+    return right, float(np.median([report["rows_per_second"] for report in reports]))
 
 
 def main() -> float:

@@ -9,7 +9,21 @@ third of the rate where it is least is a good start: a thirtieth of that, or thi
 from digits import load_digits
 from recipes.lr_range import lr_range_test, suggested
 
-from nnfunc import accuracy, adam, current_params, forward, init, mlp, momentum, relu, sgd, softmax_cross_entropy, split_rows, train
+from nnfunc import (
+    accuracy,
+    adam,
+    current_params,
+    finish,
+    forward,
+    init,
+    mlp,
+    momentum,
+    relu,
+    sgd,
+    softmax_cross_entropy,
+    split_rows,
+    train,
+)
 
 NET = mlp([64, 64, 10], relu)
 OPTIMIZERS = {"sgd": sgd(), "momentum": momentum(0.9), "adam": adam()}
@@ -29,8 +43,7 @@ def main() -> dict[str, list[float]]:
             print(f"  rate {lr:8.1e}  loss {value:5.2f} {'#' * round(10 * value)}")
         rights = []
         for lr in (rate / 30, rate, 30 * rate):
-            run = train(NET, softmax_cross_entropy, start, x, y, epochs=5, lr=lr, optimizer=optimizer)
-            *_, (state, _) = run
+            state, _ = finish(train(NET, softmax_cross_entropy, start, x, y, epochs=5, lr=lr, optimizer=optimizer))
             rights.append(accuracy(forward(NET, current_params(state), x_held), y_held))
             print(f"  after five epochs at {lr:.2g}: {rights[-1]:.1%} right")
         found[name] = rights

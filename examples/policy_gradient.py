@@ -12,7 +12,24 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from nnfunc import AnyArray, Array, Layer, Params, adam, chain, dense, fold_in, forward, generator, init, one_hot, softmax, tanh, vjp
+from nnfunc import (
+    AnyArray,
+    Array,
+    Key,
+    Layer,
+    Params,
+    adam,
+    chain,
+    dense,
+    fold_in,
+    forward,
+    generator,
+    init,
+    one_hot,
+    softmax,
+    tanh,
+    vjp,
+)
 
 GAMES, STEPS, ROUNDS = 32, 200, 40
 POLICY = chain(hidden=dense(4, 32, tanh), out=dense(32, 2))
@@ -35,7 +52,7 @@ def cart_pole(states: Array, actions: AnyArray) -> tuple[Array, Bools]:
     return new, (np.abs(new[:, 0]) < 2.4) & (np.abs(new[:, 2]) < np.pi / 15)
 
 
-def play(params: Params, key: int | tuple[int, ...]) -> tuple[Array, AnyArray, Bools]:
+def play(params: Params, key: Key) -> tuple[Array, AnyArray, Bools]:
     """Play a batch of games; return states (STEPS, GAMES, 4), actions and where the pole still stood, (STEPS, GAMES)."""
     draw = generator(key)
     states: Array = draw.uniform(-0.05, 0.05, (GAMES, 4))

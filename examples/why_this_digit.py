@@ -10,7 +10,21 @@ import numpy as np
 from digits import load_digits
 from recipes.integrated_gradients import integrated_gradients
 
-from nnfunc import AnyArray, Array, accuracy, adam, current_params, forward, init, mlp, relu, softmax_cross_entropy, split_rows, train
+from nnfunc import (
+    AnyArray,
+    Array,
+    accuracy,
+    adam,
+    current_params,
+    finish,
+    forward,
+    init,
+    mlp,
+    relu,
+    softmax_cross_entropy,
+    split_rows,
+    train,
+)
 
 NET = mlp([64, 64, 10], relu)
 BLANKED = 8
@@ -37,8 +51,8 @@ def main() -> tuple[float, dict[str, float]]:
     """Print one digit explained, and return the largest gap of a sum of shares, and accuracies with pixels blanked."""
     x, y = load_digits()
     rows, held = split_rows(0, len(x), 0.2, labels=y)
-    for state, _ in train(NET, softmax_cross_entropy, init(NET, 0), x[rows], y[rows], epochs=15, lr=3e-3, optimizer=adam()):
-        pass
+    run = train(NET, softmax_cross_entropy, init(NET, 0), x[rows], y[rows], epochs=15, lr=3e-3, optimizer=adam())
+    state, _ = finish(run)
     params, x, y = current_params(state), x[held], y[held]
     outputs = forward(NET, params, x)
     classes: AnyArray = outputs.argmax(axis=1)
