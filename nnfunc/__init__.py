@@ -13,7 +13,7 @@ The house, in the order that the data goes. A room imports only from rooms above
 
     values       what everything is made of: types, checks and the one error message, arrays, keys, params, files
     pieces       what people compose or swap: activations, initializers, layers (with dropout and norms), losses,
-                 penalties, optimizers (whose one step is in stepping), clipping, schedules, monitors, data
+                 penalties, optimizers (whose one step is in stepping), wrappers of them, clipping, schedules, monitors, data
     network      pieces put together and run:
       loop         the one loop, and beside it residual, branches and tap
       guard        every check on a layer, loss or penalty that is not the library's own
@@ -64,9 +64,11 @@ from nnfunc.pieces.schedules import constant_schedule, cosine_decay_schedule, co
 from nnfunc.pieces.schedules import exponential_decay, join_schedules, linear_schedule, piecewise_constant_schedule
 from nnfunc.pieces.schedules import polynomial_schedule, warmup_cosine_decay_schedule
 from nnfunc.pieces.stepping import sgd_step
+from nnfunc.pieces.wrappers import averaged, by_name, scaled
 from nnfunc.training.loop import count_steps, finish, train
 from nnfunc.training.shards import sharded_value_and_grads
-from nnfunc.training.state import Progress, Report, StepReport, best_params, current_params, progress, progress_line
+from nnfunc.training.state import Progress, Report, StepReport, averaged_params, best_params, current_params, progress
+from nnfunc.training.state import progress_line
 from nnfunc.values.files import load, save
 from nnfunc.values.keys import fold_in, generator, split
 from nnfunc.values.params import freeze, map_params, ravel, select
@@ -80,18 +82,18 @@ __all__ = [
     "ForwardFn", "GradCheck", "GradTransform", "InitFn", "Initializer", "InputGradient", "Key", "Layer", "LayerStats",
     "LayerSummary", "LossFn", "Metric", "Monitor", "Note", "Optimizer", "OptimizerStep", "OverfitCheck", "Params",
     "Penalty", "Progress", "Pullback", "Report", "Rows", "Schedule", "Stage", "State", "StepReport", "accuracy",
-    "activation", "activation_stats", "adagrad", "adam", "adamw", "batch_norm", "batches", "best_params",
-    "binary_cross_entropy", "by_fans", "calibrate", "chain", "check_grads", "check_params", "class_weight",
-    "clip_by_global_norm", "clip_by_value", "columns", "combine", "concatenate", "constant", "constant_schedule",
-    "cosine_decay_schedule", "cosine_onecycle_schedule", "count_steps", "cross_entropy", "current_params", "dense",
-    "diagnose", "diff_params", "dropout", "early_stopping", "elu", "exponential_decay", "finish", "fit_scaler",
-    "fold_in", "forward", "freeze", "gaussian_nll", "gelu", "generator", "global_norm", "glorot_normal",
-    "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm",
-    "layer_outputs", "leaky_relu", "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae",
-    "map_params", "masked", "mlp", "momentum", "mse", "normal", "one_hot", "overfit_check",
-    "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule", "progress", "progress_line", "quantile_loss",
-    "ravel", "reduce_on_plateau", "relu", "require_same_shape", "residual", "rmsprop", "save", "select", "sgd",
-    "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax",
-    "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh", "train",
-    "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
+    "activation", "activation_stats", "adagrad", "adam", "adamw", "averaged", "averaged_params", "batch_norm",
+    "batches", "best_params", "binary_cross_entropy", "by_fans", "by_name", "calibrate", "chain", "check_grads",
+    "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "columns", "combine", "concatenate",
+    "constant", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "count_steps",
+    "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout", "early_stopping", "elu",
+    "exponential_decay", "finish", "fit_scaler", "fold_in", "forward", "freeze", "gaussian_nll", "gelu", "generator",
+    "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init",
+    "join_schedules", "l1", "l2", "layer_norm", "layer_outputs", "leaky_relu", "lecun_normal", "linear_schedule",
+    "load", "log_softmax", "loss", "mae", "map_params", "masked", "mlp", "momentum", "mse", "normal", "one_hot",
+    "overfit_check", "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule", "progress", "progress_line",
+    "quantile_loss", "ravel", "reduce_on_plateau", "relu", "require_same_shape", "residual", "rmsprop", "save",
+    "scaled", "select", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
+    "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
+    "train", "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

@@ -58,7 +58,7 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
         array([0.5, 2.5])
     """
     rate = as_number("sgd_step", "lr", lr, least=0)
-    params, grads, dtype = _matched("sgd_step", params, grads)
+    params, grads, dtype = matched("sgd_step", params, grads)
     factor = np.asarray(rate, dtype)  # NumPy computes with it in half the time of a float where arrays are small
     new: dict[str, Array] = {}
     for name, array in params.items():
@@ -72,8 +72,13 @@ def sgd_step(params: Params, grads: Params, lr: SupportsFloat) -> Params:
     return MappingProxyType(new)
 
 
-def _matched(function: str, params: Params, grads: Params) -> tuple[Params, Params, DType]:
-    """Return params that are to stay and gradients in their dtype; each gradient must fit the parameter of its name."""
+def matched(function: str, params: Params, grads: Params) -> tuple[Params, Params, DType]:
+    """Return params that are to stay and gradients in their dtype; each gradient must fit the parameter of its name.
+
+    Example:
+        >>> matched("sgd_step", {"W": np.ones(1), "b": np.ones(1)}, {"b": [2]})[1]
+        {'b': array([2.])}
+    """
     params, dtype = checked_params(function, params)
     if not _fit(params, grads, dtype):
         grads, grads_dtype = checked_params(function, grads, "grads", dtype)
@@ -142,7 +147,7 @@ def stepped(
         array([0.5])
     """
     rate = as_number(function, "lr", lr, least=0)
-    params, grads, _ = _matched(function, params, grads)
+    params, grads, _ = matched(function, params, grads)
     stored = check_state(function, fills, state, params)
     alike: dict[object, list[str]] = {}
     for name, array in params.items():

@@ -379,23 +379,26 @@ def _sizes(optimizer: Optimizer) -> Verdict:
 def _first_steps(optimizer: Optimizer) -> Verdict:
     """Check that steps along a constant gradient are not far longer at first, as they are with an uncorrected bias."""
     init, step = optimizer
-    p: Params = {"p": locked(np.ones(1))}
-    g, state, rate = {"p": locked(np.ones(1))}, init(p), 1e-7
-    lengths: list[float] = []
-    while len(lengths) < 4000:
-        new, state = step(p, g, state, rate)
-        check_finite("step's p", "be finite along a constant gradient", new["p"], "a root of what rounding makes negative?")
-        lengths.append(abs(float(new["p"][0] - p["p"][0])) / rate)
-        p = new
-    longest, last, half = int(np.argmax(lengths)), lengths[-1], lengths[len(lengths) // 2]
-    settled = half > 0 and abs(last / half - 1) < 0.1
-    hump = longest > 0 and lengths[longest] > 1.5 * lengths[0]
+    p: Params = {name: locked(np.ones(1)) for name in _SHAPES}  # an optimiser may have its own way with each
+    g, state, rate = p, init(p), 1e-7
+    path = {name: [1.0] for name in p}
+    for _ in range(4000):
+        p, state = step(p, g, state, rate)
+        for name, values in path.items():
+            values.append(float(p[name][0]))
     counts = any(array.dtype.kind in "iu" for array in state.values())
-    # A fall alone is RMSProp's way; with a count in the state it is a correction that went wrong.
-    if settled and lengths[0] > 1.5 * last and (hump or counts):
-        got = f"{lengths[0]:.3g}, {lengths[longest]:.3g} at step {longest + 1} and {last:.3g} in the end"
-        cause = "averages that start at 0 are not corrected for it: divide m by 1 - b1**t and v by 1 - b2**t, t from 1"
-        breach("steps along a constant gradient", "not be several times as long at first", got, cause)
+    for name, values in path.items():
+        cause = "a root of what rounding makes negative?"
+        check_finite(f"step's {name}", "be finite along a constant gradient", np.array(values), cause)
+        lengths = np.abs(np.diff(values)) / rate
+        longest, last, half = int(np.argmax(lengths)), lengths[-1], lengths[len(lengths) // 2]
+        settled = half > 0 and abs(last / half - 1) < 0.1
+        hump = longest > 0 and lengths[longest] > 1.5 * lengths[0]
+        # A fall alone is RMSProp's way; with a count in the state it is a correction that went wrong.
+        if settled and lengths[0] > 1.5 * last and (hump or counts):
+            got = f"{lengths[0]:.3g}, {lengths[longest]:.3g} at step {longest + 1} and {last:.3g} in the end"
+            cause = "averages that start at 0 are not corrected for it: divide m by 1 - b1**t and v by 1 - b2**t, t from 1"
+            breach(f"steps of {name} along a constant gradient", "not be several times as long at first", got, cause)
     return "pass", f"{lengths[0]:.3g} at first, {last:.3g} in the end"
 
 

@@ -13,10 +13,11 @@ from typing import TypedDict
 
 import numpy as np
 
-from nnfunc.values.arrays import lasting
+from nnfunc.pieces.norms import statistics_among
+from nnfunc.values.arrays import as_real, lasting
 from nnfunc.values.checks import as_size, describe, problem, require
 from nnfunc.values.keys import key_path
-from nnfunc.values.params import mapped, section
+from nnfunc.values.params import check_names, mapped, section
 from nnfunc.values.types import AnyArray, Array, Key, Params, State
 
 Report = TypedDict(
@@ -78,6 +79,34 @@ def best_params(state: State) -> Params:
     """
     _check_run_state("best_params", state)
     return _frozen(section(state, "best") or section(state, "params"))
+
+
+def averaged_params(state: State) -> Params:
+    """Return the average of the params that an optimiser made by `averaged` keeps, from its state or from that of a run.
+
+    A batch norm's statistics are not in it: ``calibrate(net, averaged_params(state), x)``.
+
+    Raises:
+        TypeError, ValueError: `state` is of no such optimiser, or it is inside another one.
+
+    Example:
+        >>> from nnfunc import averaged, dense, mse, sgd, train
+        >>> params = {"W": np.zeros((1, 1)), "b": np.zeros(1)}
+        >>> optimizer = averaged(sgd(), 0.5)
+        >>> for state, report in train(dense(1, 1), mse, params, [[1.0]], [[4.0]], epochs=2, lr=0.125, optimizer=optimizer):
+        ...     print(current_params(state)["b"], averaged_params(state)["b"])  # (0.5 * 1 + 1.5) / 1.5
+        [1.] [1.]
+        [1.5] [1.33333333]
+    """
+    check_names("averaged_params", "state", state)
+    path = "optimizer/" * _is_run_state(state)
+    found = section(state, f"{path}average")
+    constraint = "be that of an optimiser averaged(...), no other one around it, or of a run with it"
+    require(found, "averaged_params", "state", constraint, f"a mapping of {describe(list(state))}")
+    arrays = {name: as_real("averaged_params", f"state['{path}average/{name}']", array) for name, array in found.items()}
+    # Statistics that were never averaged are those of the params from before the first step.
+    old = [name for name in statistics_among(tuple(found)) if not np.any(state.get(f"{path}t/{name}", 0))]
+    return _frozen({name: array for name, array in arrays.items() if name not in old})
 
 
 def progress(state: State) -> Progress:

@@ -75,6 +75,7 @@ def with_loss(function: Any, net: Any, loss_fn: Any, params: Any, x: Any, y: Any
 
 ON_LOSS = [NET, ENTROPY, PARAMS, X, Y, YES[:, 0] + 1, nf.l2(0.1), 3]
 FIXED = [0, (3, 4), F32]
+GROUPS, AVERAGED = nf.by_name({"*W": nf.adam(), "*": nf.adam()}), nf.averaged(nf.adam(), 0.5)
 # By the name in the message, or in front of a blank: a call, and right arguments for it.
 CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
     "dense": (lambda n, k, f: nf.dense(n, k, f), [3, 4, nf.relu]),
@@ -112,6 +113,14 @@ CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
     "map_params": (partial(nf.map_params, np.add), [PARAMS, PARAMS]),
     "adam": (nf.adam, [0.9, 0.999, 1e-8]),
     "adam steps": (nf.adam()[1], [PARAMS, PARAMS, nf.adam()[0](PARAMS), 0.1]),
+    "by_name": (lambda o: nf.by_name({"*": o}), [nf.adam()]),
+    "by_name of a mapping": (nf.by_name, [{"*": nf.adam()}]),
+    "by_name steps": (GROUPS[1], [PARAMS, PARAMS, GROUPS[0](PARAMS), 0.1]),
+    "scaled": (nf.scaled, [nf.adam(), 0.1]),
+    "scaled steps": (nf.scaled(nf.adam(), 0.1)[1], [PARAMS, PARAMS, nf.adam()[0](PARAMS), 0.1]),
+    "averaged": (nf.averaged, [nf.adam(), 0.1]),
+    "averaged steps": (AVERAGED[1], [PARAMS, PARAMS, AVERAGED[0](PARAMS), 0.1]),
+    "averaged_params": (nf.averaged_params, [AVERAGED[0](PARAMS)]),
     "momentum": (nf.momentum, [0.9, True]),
     "rmsprop": (lambda d, e, c, b, i: nf.rmsprop(d, e, centered=c, beta=b, eps_in_sqrt=i), [0.9, 1e-8, True, 0.1, True]),
     "adagrad": (lambda a, e, i: nf.adagrad(a, e, eps_in_sqrt=i), [0.1, 1e-8, True]),
@@ -156,7 +165,7 @@ CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
     "load": (nf.load, ["none"]),
 }
 # Layers and losses are pieces that a verb only runs, and name themselves.
-NAMES_OF_PIECES = {"chain", "dense", "forward", "pullback", "softmax_cross_entropy", "mse", "constant_schedule"}
+NAMES_OF_PIECES = {"adam", "chain", "dense", "forward", "pullback", "softmax_cross_entropy", "mse", "constant_schedule"}
 
 
 @pytest.mark.parametrize("name", CALLS)

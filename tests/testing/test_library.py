@@ -15,15 +15,17 @@ from nnfunc import (
     adagrad,
     adam,
     adamw,
+    averaged,
     batch_norm,
     binary_cross_entropy,
     by_fans,
+    by_name,
     chain,
+    clip_by_global_norm,
+    clip_by_value,
     columns,
     combine,
     concatenate,
-    clip_by_global_norm,
-    clip_by_value,
     constant,
     constant_schedule,
     cosine_decay_schedule,
@@ -64,6 +66,7 @@ from nnfunc import (
     relu,
     residual,
     rmsprop,
+    scaled,
     sgd,
     sigmoid,
     sigmoid_cross_entropy,
@@ -168,6 +171,16 @@ PIECES: dict[str, list[Callable[[], object]]] = {
     "adagrad": [lambda: check_optimizer(adagrad())],
     "adam": [lambda: check_optimizer(adam(), like=adamw(weight_decay=0))],
     "adamw": [lambda: check_optimizer(adamw())],
+    "by_name": [
+        lambda: check_optimizer(by_name({"*": adam()}), like=adam()),
+        lambda: check_optimizer(by_name({"hidden/*": scaled(adam(), 0.1), "*/W": momentum(), "*": sgd()})),
+    ],
+    "scaled": [lambda: check_optimizer(scaled(adam(), 0.5)), lambda: check_optimizer(scaled(sgd(), 1), like=sgd())],
+    "averaged": [
+        lambda: check_optimizer(averaged(adam(), 0.9), like=adam(), rests=False),
+        lambda: check_optimizer(averaged(by_name({"hidden/*": sgd(), "*": adam()}), 0.99), rests=False),
+        lambda: check_optimizer(by_name({"hidden/*": averaged(sgd(), 0.9), "*": adam()}), rests=False),
+    ],
     "constant_schedule": [lambda: check_schedule(constant_schedule(0.5), {0: 0.5, 9: 0.5})],
     "linear_schedule": [lambda: check_schedule(linear_schedule(1, 0, 4, 2), {2: 1.0, 3: 0.75, 6: 0.0, 7: 0.0})],
     "polynomial_schedule": [lambda: check_schedule(polynomial_schedule(1, 0.1, 2, 4), {0: 1, 1: 0.60625, 2: 0.325, 4: 0.1})],
@@ -200,7 +213,7 @@ PIECES: dict[str, list[Callable[[], object]]] = {
 TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train finish count_steps calibrate freeze fold_in split generator map_params select ravel watched
     batches split_rows fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
-    summary activation_stats layer_outputs update_ratio table current_params best_params progress progress_line
+    summary activation_stats layer_outputs update_ratio table current_params best_params averaged_params progress progress_line
     save load check_params diff_params sharded_value_and_grads stack_params unstack_params""".split()
 )
 

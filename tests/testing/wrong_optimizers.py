@@ -6,7 +6,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from nnfunc import AnyArray, Array, Optimizer, Params, State, freeze
+from nnfunc import AnyArray, Array, Optimizer, Params, State, adam, by_name, freeze
 from tests.testing.makers import each
 
 
@@ -123,6 +123,10 @@ OPTIMIZERS: dict[str, tuple[Any, str]] = {
     "b1 and b2 swapped": (each(ADAM, partial(adam_rule, b1=0.999, b2=0.9), True), "descent"),
     "no bias correction": (each(ADAM, partial(adam_rule, corrected=""), True), "first steps"),
     "no bias correction of v": (each(ADAM, partial(adam_rule, corrected="m"), True), "first steps"),
+    "no bias correction in one group": (
+        by_name({"hidden/*": each(ADAM, partial(adam_rule, corrected=""), True), "*": adam()}),
+        "first steps",
+    ),
     "momentum that forgets": (each({"v": 0.0}, lambda p, g, s, lr, t: (p - lr * g, {"v": g})), "memory"),
     "momentum never stored": (each({"v": 0.0}, lambda p, g, s, lr, t: (p - lr * (0.9 * s["v"] + g), {})), "memory"),
     "short names": (short_names(), "form|order of names"),

@@ -23,7 +23,10 @@ from nnfunc import (
     adagrad,
     adam,
     adamw,
+    averaged,
+    averaged_params,
     best_params,
+    by_name,
     chain,
     current_params,
     dense,
@@ -233,6 +236,32 @@ BAD: Cases = {
         lambda: best_params({"train/epoch": samples.X}),
         ValueError,
         r"best_params: state must be one that train yields, which holds train/step, .*",
+    ),
+    "average of plain params": (
+        lambda: averaged_params(samples.P),
+        ValueError,
+        r"averaged_params: state must be that of an optimiser averaged\(...\), no other one around it, or of a run with it,"
+        r" got a mapping of \['hidden/W', .*",
+    ),
+    "average of another run": (
+        lambda: averaged_params(next(run(optimizer=adam()))[0]),
+        ValueError,
+        r"averaged_params: state must be that of .*, got a mapping of \['best/hidden/W', .*",
+    ),
+    "average inside groups": (
+        lambda: averaged_params(by_name({"*": averaged(adam(), 0.5)})[0](samples.P)),
+        ValueError,
+        r"averaged_params: state must be that of .*, no other one around it, .*, got a mapping of \['0/t/.*",
+    ),
+    "average of None": (
+        lambda: averaged_params(bad(None)),
+        TypeError,
+        r"averaged_params: state must be a mapping of names to arrays, got None",
+    ),
+    "average of text": (
+        lambda: averaged_params(bad({"average/W": "x"})),
+        TypeError,
+        r"averaged_params: state\['average/W'\] must hold numbers, got <U1 .*",
     ),
     "report empty": (
         lambda: progress_line(bad({})),

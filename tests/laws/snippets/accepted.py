@@ -30,6 +30,9 @@ from nnfunc import (
     State,
     accuracy,
     adam,
+    averaged,
+    averaged_params,
+    by_name,
     chain,
     clip_by_global_norm,
     cosine_decay_schedule,
@@ -52,6 +55,7 @@ from nnfunc import (
     ravel,
     relu,
     save,
+    scaled,
     select,
     sgd_step,
     train,
@@ -143,7 +147,8 @@ def watch_update(state: State, metric: SupportsFloat) -> State:
     return freeze({"best": min(float(metric), float(state["best"])), "stop": False, "improved": True})
 
 
-optimizers: list[Optimizer] = [(sign_init, sign_step), adam()]
+groups: Optimizer = by_name({"hidden/*": scaled(adam(), 0.1), "out/*": (sign_init, sign_step), "*": None})
+optimizers: list[Optimizer] = [(sign_init, sign_step), adam(), averaged(groups, 0.999)]
 schedules: list[Schedule] = [inverse, cosine_decay_schedule(0.1, 10), lambda step: 0.1]
 transforms: list[GradTransform] = [halved, partial(clip_by_global_norm, limit=1.0)]
 metrics: dict[str, Metric] = {"worst": worst, "accuracy": accuracy}
@@ -177,6 +182,7 @@ for state, report in train(
 final, reports = finish(train(net, mse, params, [[1.0, 2.0]], [[1.0]], epochs=1, lr=0.1, penalty=l2(0.1, ["*/W"])))
 last_loss: float = reports[-1]["loss"]
 params = {**select(final, "params"), **params}
+average: Params = averaged_params(final)
 vector, unravel = ravel(params)
 params = unravel(vector - 0.1 * ravel(grads(net, cubic, params, [[1.0, 2.0]], [[1.0]]))[0])
 half_of_a_layer: InitFn = gain(3)[0]

@@ -19,14 +19,18 @@ from nnfunc import (
     Schedule,
     State,
     adam,
+    averaged,
+    by_name,
     chain,
     dense,
+    finish,
     forward,
     init,
     loss,
     map_params,
     mse,
     relu,
+    scaled,
     train,
     watched,
 )
@@ -126,3 +130,7 @@ map_params(params, relu)  # error
 init(net, "seed")  # error
 dense(2, 1, "relu")  # error
 loss(net, mse, params, x, x, 0.5)  # error
+by_name({"*": adam})  # error
+scaled(adam, 0.1)  # error
+averaged(adam(), "0.9")  # error
+finish([1])  # error
