@@ -93,7 +93,7 @@ def facts(layer: Layer) -> Facts | None:
         >>> facts(dense(2, 3, tanh))["kind"], facts(dense(2, 3))["columns"](None)
         ('dense tanh', (2, 3))
     """
-    forward = _unwrapped(layer[1])
+    forward = unwrapped(layer[1])
     row = looked_up(_OWN, forward)
     return None if row is None else row(*(forward.args if isinstance(forward, partial) else ()))
 
@@ -121,11 +121,17 @@ def made_by(layer: Layer) -> object:
         >>> made_by(dense(2, 3)).__name__
         'dense_forward'
     """
-    return base_function(_unwrapped(layer[1]))
+    return base_function(unwrapped(layer[1]))
 
 
-def _unwrapped(forward: ForwardFn) -> ForwardFn:
-    """Return a forward without guard and tap around it."""
+def unwrapped(forward: ForwardFn) -> ForwardFn:
+    """Return a forward without guard and tap around it.
+
+    Example:
+        >>> from nnfunc import dense, watched
+        >>> unwrapped(watched(dense(2, 3), print)[1]).args[:2]
+        (2, 3)
+    """
     while isinstance(forward, partial) and forward.func in (guarded_forward, watched_forward):
         forward = forward.args[-1]
     return forward
@@ -139,7 +145,7 @@ def combination(layer: Layer) -> object:
         >>> combination(combine(print, dense(1, 1))) is print, combination(dense(1, 1))
         (True, None)
     """
-    forward = _unwrapped(layer[1])
+    forward = unwrapped(layer[1])
     if not isinstance(forward, partial) or forward.func is not combined_forward:
         return None
     f = forward.args[0]
@@ -158,7 +164,7 @@ def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
         >>> [name for name, _ in children(residual(dense(2, 2)))], children(dense(2, 3))
         ([''], ())
     """
-    init, forward = layer[0], _unwrapped(layer[1])
+    init, forward = layer[0], unwrapped(layer[1])
     if not isinstance(forward, partial) or forward.func not in (chain_forward, residual_forward, combined_forward):
         return ()
     if forward.func is residual_forward:
@@ -266,18 +272,31 @@ def check_needs_no_key(function: str, net: Layer) -> None:
         ValueError: grads: key must be given, as layer noise is dropout
         (for the gradients of inference, use vjp), got None
     """
+    which = what_needs_key(net)
+    if which:
+        constraint = f"be given, as {which} (for the gradients of inference, use vjp)"
+        raise ValueError(problem(function, "key", constraint, None))
+
+
+def what_needs_key(net: Layer) -> str:
+    """Say which layer computes something else in training, or nothing if none does.
+
+    Example:
+        >>> from nnfunc import chain, dropout
+        >>> what_needs_key(chain(noise=dropout(0.5))), what_needs_key(chain(noise=dropout(0)))
+        ('layer noise is dropout', '')
+    """
     if _needs_key(net[1]):
         for path, layer in walk(net):  # which comes to what is inside a residual first
             own = facts(layer)
             if own is not None and _needs_key(layer[1]):
-                which = f"layer {path}" if path else "the network"
-                constraint = f"be given, as {which} is {own['word']} (for the gradients of inference, use vjp)"
-                raise ValueError(problem(function, "key", constraint, None))
+                return f"{f'layer {path}' if path else 'the network'} is {own['word']}"
+    return ""
 
 
 def _needs_key(forward: ForwardFn) -> bool:
     """Say whether there is a layer inside that computes something else in training."""
-    forward = _unwrapped(forward)
+    forward = unwrapped(forward)
     if not isinstance(forward, partial):
         return False
     if forward.func is chain_forward:

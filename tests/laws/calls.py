@@ -131,7 +131,10 @@ from nnfunc import (
     watched,
     zeros,
 )
-from nnfunc.transforms import stack_params, unstack_params
+from nnfunc.transforms import (
+    grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian, per_example_grad_norms, per_example_grads,
+    stack_params, unstack_params,
+)  # fmt: skip
 from tests.layers import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 
@@ -210,6 +213,13 @@ CALLS: dict[str, Callable[[], object]] = {
     "concatenate": lambda: _layer(concatenate(columns(0, 2), dense(3, 3))),
     "combine": lambda: _layer(combine(product, dense(3, 2), dense(3, 2))),
     "columns": lambda: _layer(columns(1, 3)),
+    "per_example_grads": lambda: per_example_grads(NET, softmax_cross_entropy, PARAMS, X, Y),
+    "per_example_grad_norms": lambda: per_example_grad_norms(NET, softmax_cross_entropy, PARAMS, X, Y),
+    "grad_variance": lambda: grad_variance(NET, softmax_cross_entropy, PARAMS, X, Y),
+    "jacobian": lambda: jacobian(NET, PARAMS, X),
+    "params_jacobian": lambda: params_jacobian(NET, PARAMS, X),
+    "hvp": lambda: hvp(NET, softmax_cross_entropy, PARAMS, X, Y, PARAMS),
+    "levenberg_marquardt": lambda: tuple(levenberg_marquardt(NET, PARAMS, X, Z[:, :2], steps=2)),
     "layer_outputs": lambda: layer_outputs(NET, PARAMS, X),
     "mse": lambda: mse(X, X * 2),
     "mae": lambda: mae(X, X * 2),

@@ -10,6 +10,9 @@ from nnfunc import (
     check_grads, combine, concatenate, dense, diagnose, forward, grads, init, layer_outputs, loss, mse, overfit_check,
     relu, residual, sharded_value_and_grads, summary, train, value_and_grads, vjp, watched,
 )  # fmt: skip
+from nnfunc.transforms import (
+    grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian, per_example_grad_norms, per_example_grads,
+)  # fmt: skip
 from tests.layers import product
 from tests.numeric import bad, same_bits
 
@@ -138,6 +141,13 @@ BACK: dict[str, Call] = {
     "train": lambda net, params, x, y: list(train(net, mse, params, x, y, epochs=1, lr=0.1))[0][0],
     "overfit_check": lambda net, params, x, y: overfit_check(net, mse, params, x, y, steps=3),
     "check_grads": lambda net, params, x, y: check_grads(net, mse, params, x, y, directions=2),
+    "per_example_grads": lambda net, params, x, y: per_example_grads(net, mse, params, x, y),
+    "per_example_grad_norms": lambda net, params, x, y: per_example_grad_norms(net, mse, params, x, y),
+    "grad_variance": lambda net, params, x, y: grad_variance(net, mse, params, x, y),
+    "params_jacobian": lambda net, params, x, y: params_jacobian(net, params, x),
+    "jacobian": lambda net, params, x, y: jacobian(net, params, x),
+    "hvp": lambda net, params, x, y: hvp(net, mse, params, x, y, params),
+    "levenberg_marquardt": lambda net, params, x, y: list(levenberg_marquardt(net, params, x, y, steps=2))[-1][0],
 }
 
 
