@@ -23,7 +23,7 @@ The house, in the order that the data goes. A room imports only from rooms above
       boundary     what the verbs are given, checked once; weights, the mean over the batch, losses on logits
       verbs        init, forward, loss, grads and their like; calibration
     inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
-    transforms   functions of a network: ensembles in one pass
+    transforms   functions of a network: rows (gradients by row, Jacobians), derivatives, ensembles, least_squares
     training     train: its arguments, state and loop; a batch in shards
     testing      the laws, as checkers for pieces of one's own
 
