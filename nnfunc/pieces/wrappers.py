@@ -39,10 +39,10 @@ def by_name(optimizers: Mapping[str, Optimizer | None]) -> Optimizer:
         ``by_name({"*": o})`` = o.
 
     Raises:
-        TypeError, ValueError: a pattern is no string, or what it stands for no
-            optimiser; in use, no pattern matches a parameter, or a pattern other
-            than ``*`` is the first to match none: mistyped, it would train nothing,
-            without a word.
+        TypeError, ValueError: a pattern is no string, or stands for no optimiser;
+            in use, a parameter matches no pattern, or a pattern other than ``*`` is
+            the first match of no parameter (mistyped, it would train nothing,
+            without a word), and as the optimisers.
 
     Example:
         >>> from nnfunc import adam, sgd
@@ -145,8 +145,8 @@ def scaled(optimizer: Optimizer, factor: SupportsFloat) -> Optimizer:
         factor: at least 0; at 0 params stay, and its memory goes on.
 
     Raises:
-        TypeError, ValueError: `optimizer` is none, or `factor` no finite number of at
-            least 0; in use, as the optimiser.
+        TypeError, ValueError: `optimizer` is no pair of functions, or `factor` no finite
+            number of at least 0; in use, as the optimiser.
 
     Example:
         >>> from nnfunc import sgd
@@ -183,8 +183,8 @@ def averaged(optimizer: Optimizer, decay: SupportsFloat) -> Optimizer:
             0 for the last params themselves.
 
     Raises:
-        TypeError, ValueError: `optimizer` is none, or `decay` does not lie in [0, 1); in
-            use, as `adam` and as the optimiser.
+        TypeError, ValueError: `optimizer` is no pair of functions, or `decay` does not lie
+            in [0, 1); in use, as `adam` and as the optimiser.
 
     Example:
         >>> from nnfunc import averaged_params, sgd

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 
 import numpy as np
@@ -29,7 +30,7 @@ _DESCENT = 1e-2
 
 def check_optimizer(
     optimizer: Optimizer, *, like: Optimizer | None = None, unbiased: bool = True, rests: bool = True,
-    report: bool = False,
+    frozen: Collection[str] = (), report: bool = False,
 ) -> list[LawResult]:
     """Check that an optimiser ``(init, step)`` keeps the laws.
 
@@ -55,6 +56,8 @@ def check_optimizer(
             corrected for it, as AMSGrad's.
         rests: False declares that a parameter, or its part of the state, moves
             in a step without its gradient, as an average of params does.
+        frozen: the names that it leaves as they are on purpose, as patterns ("hidden/*"): its params
+            here are ``hidden/W``, ``hidden/b``, ``out/W`` and ``out/b``.
         report: print a table of all laws, and raise nothing.
 
     Returns, Raises:
@@ -69,6 +72,8 @@ def check_optimizer(
     check_pair("check_optimizer", "optimizer", optimizer, "(init, step)", Optimizer)
     init, step = optimizer
     params, g = _drawn(0), _drawn(1)
+    patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+    still = [name for name in params if any(fnmatchcase(name, pattern) for pattern in patterns)]
     form: Law = ("form", partial(_form, optimizer))
 
     def stepped(p: Params, grads: Params, state: State) -> tuple[Params, State]:
@@ -87,13 +92,14 @@ def check_optimizer(
         *purity_laws(stepped, (dict(params), dict(g), dict(state)), ("params", "grads", "state"), "step"),
         ("dtype", partial(_dtype, optimizer)), ("precision", partial(_precision, optimizer)),
         ("learning rate of 0", partial(_still, optimizer)), ("learning rate", partial(_rate_matters, optimizer)),
-        ("unmentioned names", partial(_unmentioned, optimizer, rests)),
-        ("unknown names", partial(_unknown, optimizer)), ("order of names", partial(_order, optimizer)),
+        ("unmentioned names", partial(_unmentioned, optimizer, rests)), ("unknown names", partial(_unknown, optimizer)),
+        *([("frozen names", partial(_frozen, optimizer, still))] if still else ()),
+        ("order of names", partial(_order, optimizer)),
         ("memory", partial(_memory, optimizer)), ("stored state", partial(_stored, optimizer)),
-        ("zero gradients", partial(_zero_gradients, optimizer)), ("zero params", partial(_zero_params, optimizer)),
+        ("zero gradients", partial(_zero_gradients, optimizer)), ("zero params", partial(_zero_params, optimizer, still)),
         ("huge and tiny gradients", partial(_sizes, optimizer)),
         ("first steps", partial(_first_steps, optimizer) if unbiased else partial(not_applicable, "declared")),
-        ("descent", partial(_descent, optimizer)), ("agreement", partial(_agreement, optimizer, like)),
+        ("descent", partial(_descent, optimizer, still)), ("agreement", partial(_agreement, optimizer, like)),
     ]
     return judged("check_optimizer", laws, report)
 
@@ -243,6 +249,15 @@ def _unmentioned(optimizer: Optimizer, rests: bool) -> Verdict:
     return "pass", "half of them, all of them" + ("" if rests else "; they may move, as declared")
 
 
+def _frozen(optimizer: Optimizer, frozen: Collection[str]) -> Verdict:
+    """Check that what is declared to stay as it is does."""
+    params, _ = _run(optimizer, _drawn(0), range(1, 5))
+    for name in frozen:
+        if bits(params[name]) != bits(_drawn(0)[name]):
+            breach(f"step's {name}", "stay as it is, as declared", first_difference(params[name], _drawn(0)[name]))
+    return "pass", ", ".join(frozen)
+
+
 def _unknown(optimizer: Optimizer) -> Verdict:
     """Check that a gradient of a name that is no parameter is refused, or makes none."""
     init, step = optimizer
@@ -339,7 +354,7 @@ def _zero_gradients(optimizer: Optimizer) -> Verdict:
     return "pass", "at first and later"
 
 
-def _zero_params(optimizer: Optimizer) -> Verdict:
+def _zero_params(optimizer: Optimizer, frozen: Collection[str]) -> Verdict:
     """Check that params of 0, as biases are at first, move and stay finite."""
     init, step = optimizer
     params = zeroed(_drawn(0))
@@ -348,9 +363,9 @@ def _zero_params(optimizer: Optimizer) -> Verdict:
         params, state = step(params, _drawn(seed), state, 0.1)
     for name, array in params.items():
         check_finite(f"step's {name}", "be finite for params of 0", array, "a division by their size; add eps")
-        if not np.any(array):
-            cause = "the step is multiplied by the size of the parameter"
-            breach(f"step's {name}", "move away from params of 0, along gradients that are not", "0 after 20 steps", cause)
+        if not np.any(array) and name not in frozen:
+            constraint, cause = "move away from params of 0, along gradients that are not", "the step is multiplied by its size"
+            breach(f"step's {name}", constraint, "0 after 20 steps", cause, declared_by=f"frozen=[{name!r}]")
     return "pass", "20 steps"
 
 
@@ -402,14 +417,15 @@ def _first_steps(optimizer: Optimizer) -> Verdict:
     return "pass", f"{lengths[0]:.3g} at first, {last:.3g} in the end"
 
 
-def _descent(optimizer: Optimizer) -> Verdict:
+def _descent(optimizer: Optimizer, frozen: Collection[str]) -> Verdict:
     """Check that one of several learning rates leads down a bowl with curvatures from 0.5 to 4."""
     init, step = optimizer
     start = _drawn(0)
+    moving = [name for name in start if name not in frozen]
     curvature = {name: np.linspace(0.5, 4, array.size).reshape(array.shape) for name, array in start.items()}
 
     def height(params: Params) -> float:
-        return sum(float(np.vdot(curvature[name] * array, array)) for name, array in params.items())
+        return sum(float(np.vdot(curvature[name] * params[name], params[name])) for name in moving)
 
     best, first = math.inf, height(start)
     for rate in _RATES:

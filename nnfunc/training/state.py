@@ -100,12 +100,13 @@ def averaged_params(state: State) -> Params:
     """
     check_names("averaged_params", "state", state)
     path = "optimizer/" * _is_run_state(state)
-    found = section(state, f"{path}average")
+    found, counts = section(state, f"{path}average"), section(state, f"{path}t")
     constraint = "be that of an optimiser averaged(...), no other one around it, or of a run with it"
-    require(found, "averaged_params", "state", constraint, f"a mapping of {describe(list(state))}")
+    averages = found and found.keys() == counts.keys()
+    require(averages, "averaged_params", "state", constraint, f"a mapping of {describe(list(state))}")
     arrays = {name: as_real("averaged_params", f"state['{path}average/{name}']", array) for name, array in found.items()}
-    # Statistics that were never averaged are those of the params from before the first step.
-    old = [name for name in statistics_among(tuple(found)) if not np.any(state.get(f"{path}t/{name}", 0))]
+    # Statistics that were never averaged are those from before the first step.
+    old = [name for name in statistics_among(tuple(found)) if not np.any(counts[name])]
     return _frozen({name: array for name, array in arrays.items() if name not in old})
 
 

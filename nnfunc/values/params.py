@@ -123,7 +123,8 @@ def ravel(params: Params) -> tuple[Array, Callable[[ArrayLike], Params]]:
 
     The vector is new, in the params' dtype and in their order; ``unravel(v)``
     takes a vector in any dtype, and gives params in theirs. Gradients come in the
-    order of the params, so those of `grads` stand beside them, element by element.
+    order of the params, so ``ravel(g)[0]`` of those of `grads` stands beside it,
+    element by element (but for a batch norm's statistics, which have none).
 
     Laws:
         ``unravel(ravel(params)[0])`` = params. It pickles.

@@ -174,6 +174,7 @@ DECLARED: dict[str, str] = {
     "other: column and vector": "equal_shapes=False",
     "other: grows without end": "bounded=False",
     "optimizer: decays what has no gradient": "rests=False",
+    "optimizer: leaves a layer as it is": "frozen=['out/W']",
 }
 
 

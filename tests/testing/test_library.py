@@ -174,6 +174,7 @@ PIECES: dict[str, list[Callable[[], object]]] = {
     "by_name": [
         lambda: check_optimizer(by_name({"*": adam()}), like=adam()),
         lambda: check_optimizer(by_name({"hidden/*": scaled(adam(), 0.1), "*/W": momentum(), "*": sgd()})),
+        lambda: check_optimizer(by_name({"hidden/*": adam(), "*": None}), frozen=["out/*"]),
     ],
     "scaled": [lambda: check_optimizer(scaled(adam(), 0.5)), lambda: check_optimizer(scaled(sgd(), 1), like=sgd())],
     "averaged": [

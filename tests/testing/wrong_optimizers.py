@@ -127,6 +127,7 @@ OPTIMIZERS: dict[str, tuple[Any, str]] = {
         by_name({"hidden/*": each(ADAM, partial(adam_rule, corrected=""), True), "*": adam()}),
         "first steps",
     ),
+    "leaves a layer as it is": (by_name({"hidden/*": adam(), "*": None}), "zero params"),
     "momentum that forgets": (each({"v": 0.0}, lambda p, g, s, lr, t: (p - lr * g, {"v": g})), "memory"),
     "momentum never stored": (each({"v": 0.0}, lambda p, g, s, lr, t: (p - lr * (0.9 * s["v"] + g), {})), "memory"),
     "short names": (short_names(), "form|order of names"),

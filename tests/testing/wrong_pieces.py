@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from nnfunc import adam
 from nnfunc.testing import (
     check_layer,
     check_loss,
@@ -44,6 +45,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         f"optimizer: {name}": (partial(check_optimizer, optimizer), law)
         for name, (optimizer, law) in wrong_optimizers.OPTIMIZERS.items()
     },
+    "optimizer: moves what is declared to stay": (lambda: check_optimizer(adam(), frozen="out/*"), "frozen names"),
     **subtle_pieces.WRONG,
     **{f"other: {name}": bug for name, bug in wrong_others.OTHERS.items()},
 }

@@ -248,6 +248,11 @@ BAD: Cases = {
         ValueError,
         r"averaged_params: state must be that of .*, got a mapping of \['best/hidden/W', .*",
     ),
+    "average of params of a layer called average": (
+        lambda: averaged_params({"average/W": samples.X}),
+        ValueError,
+        r"averaged_params: state must be that of .*, got a mapping of \['average/W'\]",
+    ),
     "average inside groups": (
         lambda: averaged_params(by_name({"*": averaged(adam(), 0.5)})[0](samples.P)),
         ValueError,
@@ -259,7 +264,7 @@ BAD: Cases = {
         r"averaged_params: state must be a mapping of names to arrays, got None",
     ),
     "average of text": (
-        lambda: averaged_params(bad({"average/W": "x"})),
+        lambda: averaged_params(bad({"average/W": "x", "t/W": np.asarray(1)})),
         TypeError,
         r"averaged_params: state\['average/W'\] must hold numbers, got <U1 .*",
     ),
