@@ -88,11 +88,9 @@ def _l1(rate: float, patterns: tuple[str, ...] | None, params: Params) -> tuple[
 
 def _patterns(function: str, names: Iterable[str] | None) -> tuple[str, ...] | None:
     """Return the patterns of the params that count, or none for weights."""
-    if names is None:
-        return None
-    patterns = as_tuple(function, "names", names, "patterns")
-    all_text = patterns and all(isinstance(pattern, str) for pattern in patterns)
-    require(all_text, function, "names", "be a sequence of patterns, one or more", kind=TypeError, value=names)
+    patterns = None if names is None else as_tuple(function, "names", names, "patterns")
+    fits = patterns is None or (patterns and all(isinstance(each, str) for each in patterns))
+    require(fits, function, "names", "be a sequence of patterns, one or more", kind=TypeError, value=names)
     return patterns
 
 

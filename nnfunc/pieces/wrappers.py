@@ -17,7 +17,7 @@ import numpy as np
 from nnfunc.pieces.norms import statistics_among, without_statistics
 from nnfunc.pieces.stepping import Rule, Slots, initial, matched, stepped
 from nnfunc.values.arrays import lasting
-from nnfunc.values.checks import as_number, as_share, check_pair, describe, listed, problem, require, shortened
+from nnfunc.values.checks import as_number, as_share, check_pair, listed, problem, require
 from nnfunc.values.params import check_names, checked_params, grouped, joined, section
 from nnfunc.values.types import AnyArray, Array, Optimizer, OptimizerStep, Params, State
 
@@ -57,7 +57,7 @@ def by_name(optimizers: Mapping[str, Optimizer | None]) -> Optimizer:
     require(named, "by_name", "optimizers", constraint, kind=TypeError, value=optimizers)
     for pattern, optimizer in optimizers.items():
         if optimizer is not None:
-            check_pair("by_name", _called(pattern), optimizer, "", Optimizer, (1, 4))
+            check_pair("by_name", f"optimizers[{pattern!r}]", optimizer, "", Optimizer, (1, 4))
     patterns, each = tuple(optimizers), tuple(optimizers.values())
     return partial(_groups_init, patterns, each), partial(_groups_step, patterns, each)
 
@@ -66,11 +66,11 @@ def _groups_init(patterns: tuple[str, ...], optimizers: tuple[Optimizer | None, 
     """Return the states of all optimisers that have params, each under its number."""
     held, _ = checked_params("by_name", params)
     state: dict[str, AnyArray] = {}
-    for number, names in enumerate(_groups(patterns, tuple(held))):
-        optimizer = optimizers[number]
+    groups = _groups(patterns, tuple(held))
+    for number, (pattern, optimizer, names) in enumerate(zip(patterns, optimizers, groups, strict=True)):
         if optimizer is not None and names:
             own = optimizer[0]({name: held[name] for name in names})
-            check_names("by_name", f"the state of {_called(patterns[number])}", own)
+            check_names("by_name", f"the state of optimizers[{pattern!r}]", own)
             state |= {f"{number}/{name}": array for name, array in own.items()}
     return MappingProxyType(state)
 
@@ -99,26 +99,20 @@ def _groups_step(
             new |= {name: lasting(array) for name, array in own.items()}
         elif names:
             sent = {name: grads[name] for name in names if name in grads}
-            found, changed = _pair("by_name", pattern, optimizer[1](own, sent, held[str(number)], rate))
+            called = f"optimizers[{pattern!r}]"
+            found, changed = _pair("by_name", called, optimizer[1](own, sent, held[str(number)], rate))
             if found.keys() != own.keys():
-                constraint = f"step all its params ({listed(names)}) and no others"
-                raise ValueError(problem("by_name", _called(pattern), constraint, describe(list(found))))
+                raise ValueError(problem("by_name", called, f"step {listed(names)} and no others", list(found)))
             new |= found
             after |= {f"{number}/{name}": array for name, array in changed.items()}
     return MappingProxyType({name: new[name] for name in params}), MappingProxyType(after)
 
 
-def _pair(function: str, pattern: str | None, result: tuple[Params, State]) -> tuple[Params, State]:
+def _pair(function: str, argument: str, result: tuple[Params, State]) -> tuple[Params, State]:
     """Return what an optimiser's step gave, if it is a pair of mappings."""
-    if not (isinstance(result, tuple) and len(result) == 2 and hasattr(result[0], "keys") and hasattr(result[1], "keys")):
-        constraint = "give a pair (params, state) of mappings from its step"
-        raise TypeError(problem(function, _called(pattern), constraint, describe(result)))
+    if not (isinstance(result, tuple) and len(result) == 2 and all(hasattr(each, "keys") for each in result)):
+        raise TypeError(problem(function, argument, "give a pair of mappings (params, state) from its step", result))
     return result
-
-
-def _called(pattern: str | None) -> str:
-    """Return what an optimiser is called in messages."""
-    return "optimizer" if pattern is None else f"optimizers[{shortened(pattern, 100)!r}]"
 
 
 @lru_cache(maxsize=64)
@@ -200,7 +194,8 @@ def averaged(optimizer: Optimizer, decay: SupportsFloat) -> Optimizer:
     """
     check_pair("averaged", "optimizer", optimizer, "", Optimizer, (1, 4))
     share = as_share("averaged", "decay", decay)
-    return partial(_averaged_init, share, optimizer[0]), partial(_averaged_step, partial(_average_rule, share), optimizer[1])
+    rule = partial(_average_rule, share)
+    return partial(_averaged_init, share, optimizer[0]), partial(_averaged_step, rule, optimizer[1])
 
 
 def _averaged_init(decay: float, init: Callable[[Params], State], params: Params) -> State:
@@ -218,7 +213,7 @@ def _averaged_step(
 ) -> tuple[Params, State]:
     """Step, and average what comes of it."""
     check_names("averaged", "state", state)
-    new, inner = _pair("averaged", None, step(params, grads, section(state, "inner"), lr))
+    new, inner = _pair("averaged", "optimizer", step(params, grads, section(state, "inner"), lr))
     own = {name: array for name, array in state.items() if not name.startswith("inner/")}
     # As the gradient of each parameter stands the parameter itself; its step is not asked for.
     seen = without_statistics(new, grads or {"": np.zeros(0)})

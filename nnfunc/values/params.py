@@ -328,7 +328,7 @@ def grouped(
             taken = [name for name in names if fnmatchcase(name, pattern)]
             why = f"of whose names earlier ones leave none ({listed(taken)})" if taken else "which none matches"
             constraint = f"have patterns that names of params match ({listed(names)})"
-            raise ValueError(problem(function, argument, constraint, f"{shortened(pattern, 100)!r}, {why}"))
+            raise ValueError(problem(function, argument, constraint, f"{pattern!r}, {why}"))
     return tuple(map(tuple, groups))
 
 
