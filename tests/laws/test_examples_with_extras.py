@@ -1,0 +1,25 @@
+"""The examples beside SciPy and scikit-learn keep what their docstrings claim."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy")
+pytest.importorskip("sklearn")
+
+import in_scikit_learn
+import lbfgs_beside_sklearn
+
+
+def test_lbfgs_ends_where_that_of_scikit_learn_does() -> None:
+    for name, found in lbfgs_beside_sklearn.main().items():
+        losses, scores, _ = np.moveaxis(found, 1, 0)
+        assert losses[:, 0] == pytest.approx(losses[:, 1], rel=1e-3), name
+        assert np.abs(scores[:, 0] - scores[:, 1]).max() <= 0.03, name  # one row of 36, where a loss is flat
+        assert scores.min() > 0.85, name
+
+
+def test_an_estimator_scores_as_well_as_others_do() -> None:
+    found = in_scikit_learn.main()
+    assert found["breast cancer, network"] > 0.95
+    assert found["breast cancer, four components"] > 0.94
+    assert max(score for name, score in found.items() if name.startswith("diabetes, network")) > 0.42
