@@ -128,7 +128,7 @@ def test_an_optimizer_may_name_its_state_as_it_likes() -> None:
 NORM = calibrate(BN, init(BN, 0), X)
 WRAPPED: dict[str, Optimizer] = {
     "all by one": by_name({"*": adam()}), "beside gamma": by_name({"norm/*": adam(), "*": sgd()}),
-    "apart from gamma": by_name({"*/gamma": adam(), "*": adam()}), "left": by_name({"norm/*": None, "*": adam()}),
+    "apart from gamma": by_name({"hidden/*": adam(), "*/gamma": adam(), "*": adam()}), "left": by_name({"norm/*": None, "*": adam()}),
     "scaled": scaled(adam(), 0.5), "averaged": averaged(adam(), 0.9), "averaged groups": averaged(by_name({"*/gamma": adam(), "*": sgd()}), 0.9),
 }  # fmt: skip
 
