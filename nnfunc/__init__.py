@@ -13,7 +13,8 @@ The house, in the order that the data goes. A room imports only from rooms above
 
     values       what everything is made of: types, checks and the one error message, arrays, keys, params, files
     pieces       what people compose or swap: activations, initializers, layers (with dropout and norms), losses,
-                 penalties, optimizers (whose one step is in stepping), wrappers of them, clipping, schedules, monitors, data
+                 penalties, optimizers (whose one step is in stepping), wrappers of them, clipping, schedules,
+                 monitors, data, metrics
     network      pieces put together and run:
       loop         the one loop, and beside it residual, branches and tap
       guard        every check on a layer, loss or penalty that is not the library's own
@@ -48,7 +49,7 @@ from nnfunc.network.verbs import forward, grads, init, loss, value_and_grads, vj
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from nnfunc.pieces.clipping import clip_by_global_norm, clip_by_value, global_norm
-from nnfunc.pieces.data import accuracy, batches, class_weight, fit_scaler, one_hot, split_rows, standardize
+from nnfunc.pieces.data import batches, class_weight, fit_scaler, folds, one_hot, split_rows, standardize
 from nnfunc.pieces.dropout import dropout
 from nnfunc.pieces.initializers import by_fans, constant, glorot_normal, glorot_uniform, he_normal, he_uniform
 from nnfunc.pieces.initializers import lecun_normal, normal, uniform, zeros
@@ -56,6 +57,7 @@ from nnfunc.pieces.layers import activation, columns, dense
 from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, gaussian_nll, huber, mae, masked, mse
 from nnfunc.pieces.losses import poisson_nll, quantile_loss, require_same_shape, sigmoid_cross_entropy
 from nnfunc.pieces.losses import softmax_cross_entropy
+from nnfunc.pieces.metrics import accuracy, confusion_matrix, r2
 from nnfunc.pieces.monitors import early_stopping, reduce_on_plateau
 from nnfunc.pieces.norms import batch_norm, layer_norm
 from nnfunc.pieces.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
@@ -85,15 +87,16 @@ __all__ = [
     "activation", "activation_stats", "adagrad", "adam", "adamw", "averaged", "averaged_params", "batch_norm",
     "batches", "best_params", "binary_cross_entropy", "by_fans", "by_name", "calibrate", "chain", "check_grads",
     "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "columns", "combine", "concatenate",
-    "constant", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "count_steps",
-    "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout", "early_stopping", "elu",
-    "exponential_decay", "finish", "fit_scaler", "fold_in", "forward", "freeze", "gaussian_nll", "gelu", "generator",
-    "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber", "init",
-    "join_schedules", "l1", "l2", "layer_norm", "layer_outputs", "leaky_relu", "lecun_normal", "linear_schedule",
-    "load", "log_softmax", "loss", "mae", "map_params", "masked", "mlp", "momentum", "mse", "normal", "one_hot",
-    "overfit_check", "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule", "progress", "progress_line",
-    "quantile_loss", "ravel", "reduce_on_plateau", "relu", "require_same_shape", "residual", "rmsprop", "save",
-    "scaled", "select", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu",
-    "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows", "standardize", "summary", "table", "tanh",
-    "train", "uniform", "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
+    "confusion_matrix", "constant", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
+    "count_steps", "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout", "early_stopping",
+    "elu", "exponential_decay", "finish", "fit_scaler", "fold_in", "folds", "forward", "freeze", "gaussian_nll",
+    "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber",
+    "init", "join_schedules", "l1", "l2", "layer_norm", "layer_outputs", "leaky_relu", "lecun_normal",
+    "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "masked", "mlp", "momentum", "mse",
+    "normal", "one_hot", "overfit_check", "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule",
+    "progress", "progress_line", "quantile_loss", "r2", "ravel", "reduce_on_plateau", "relu", "require_same_shape",
+    "residual", "rmsprop", "save", "scaled", "select", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid",
+    "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows",
+    "standardize", "summary", "table", "tanh", "train", "uniform", "update_ratio", "value_and_grads", "vjp",
+    "warmup_cosine_decay_schedule", "watched", "zeros",
 ]

@@ -1,4 +1,4 @@
-"""Data: row numbers in batches and splits, scaling, one-hot rows, class weights, and the score of outputs.
+"""Data: row numbers in batches, splits and folds, scaling, one-hot rows and class weights.
 
 Functions that draw take a key; functions that choose rows return row numbers,
 so the same choice indexes inputs, targets and weights alike.
@@ -106,23 +106,58 @@ def split_rows(
     order: Rows = generator(key_path("split_rows", key)).permutation(count)
     if labels is None:
         return order[held:], order[:held]
-    classes = as_array("split_rows", "labels", labels)
-    one_each = classes.shape == (count,)
-    require(one_each, "split_rows", "labels", f"have shape ({count},), one per row", classes.shape)
-    try:
-        _, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-    except (TypeError, ValueError) as error:
-        kinds = ", ".join(sorted({type(item).__name__ for item in classes.tolist()}))
-        constraint = "be of one kind that can be sorted (labels=[repr(label) for label in labels], say)"
-        raise TypeError(problem("split_rows", "labels", constraint, shortened(kinds, 200))) from error
+    by_class, sizes = _by_class("split_rows", order, labels)
     quotas = _quotas(sizes, held)
     # Rank each row within its class, in random order; a class holds out its first few.
-    by_class = order[np.argsort(codes[order], kind="stable")]
     rank = np.arange(count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     out = np.zeros(count, dtype=bool)
     out[by_class] = rank < np.repeat(quotas, sizes)
     chosen = out[order]
     return order[~chosen], order[chosen]
+
+
+def folds(key: Key, n: SupportsIndex, k: SupportsIndex, labels: ArrayLike | None = None) -> list[tuple[Rows, Rows]]:
+    """Return the rows 0 to n - 1 as k random pairs of parts, the second held out: every row once, in one of them.
+
+    Their sizes differ by one at most. The rows of each part are in random order.
+
+    Args:
+        key: decides which rows are held out together.
+        n: number of rows.
+        k: number of pairs, from 2 to n.
+        labels: (n,) classes, of any kind that can be sorted, text say; given, how many of a
+            class are held out differs by one at most too.
+
+    Raises:
+        TypeError, ValueError: `n` is below 2, `k` below 2 or above n, or `labels` are not n of them.
+
+    Example:
+        >>> [(len(train), len(held_out)) for train, held_out in folds(0, 10, 3)]
+        [(6, 4), (7, 3), (7, 3)]
+        >>> y = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1])
+        >>> [sorted(y[held_out].tolist()) for _, held_out in folds(0, 9, 3, labels=y)]
+        [[0, 1, 1], [0, 1, 1], [0, 1, 1]]
+    """
+    count, parts = as_size("folds", "n", n, least=2, bits=62), as_size("folds", "k", k, least=2, bits=62)
+    require(parts <= count, "folds", "k", f"be at most {count}, the number of rows", parts)
+    order: Rows = generator(key_path("folds", key)).permutation(count)
+    dealt = np.empty(count, np.int64)
+    dealt[order if labels is None else _by_class("folds", order, labels)[0]] = np.arange(count) % parts
+    found = dealt[order]
+    return [(order[found != i], order[found == i]) for i in range(parts)]
+
+
+def _by_class(function: str, order: Rows, labels: ArrayLike) -> tuple[Rows, Rows]:
+    """Return rows in the order of their classes, in a class in the order given, and how many are in each class."""
+    classes, count = as_array(function, "labels", labels), len(order)
+    require(classes.shape == (count,), function, "labels", f"have shape ({count},), one per row", classes.shape)
+    try:
+        _, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    except (TypeError, ValueError) as error:
+        kinds = ", ".join(sorted({type(item).__name__ for item in classes.tolist()}))
+        constraint = "be of one kind that can be sorted (labels=[repr(label) for label in labels], say)"
+        raise TypeError(problem(function, "labels", constraint, shortened(kinds, 200))) from error
+    return order[np.argsort(codes[order], kind="stable")], sizes
 
 
 def _quotas(sizes: Rows, total: int) -> Rows:
@@ -340,54 +375,3 @@ def _labels(function: str, y: ArrayLike, k: int | None) -> AnyArray:
     require(labels.ndim == 1 and labels.size, function, "y", "have shape (n,), one class per row", labels.shape)
     check_classes(function, "y", labels, k, len(labels))
     return labels
-
-
-def accuracy(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | None = None) -> float:
-    """Return the share of rows whose class is predicted right, in [0, 1].
-
-    With two or more columns the largest output is the prediction, whether the
-    outputs are logits or probabilities. With a `threshold` each output is a
-    yes-or-no answer by itself, one column or several, and it says where yes
-    begins: 0 for logits, 0.5 for probabilities; nothing is guessed. The result
-    is then the share of answers that are right.
-
-    Shapes:
-        outputs (n, k) with y (n,) ints or (n, k) one-hot; or, with a threshold,
-        outputs (n, k) or (n,) with y of the same shape, 0 or 1.
-
-    Raises:
-        FloatingPointError: an output is NaN or infinite.
-        TypeError: classes are not integers.
-        ValueError: shapes do not fit, or a threshold is missing.
-
-    Example:
-        >>> accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1])
-        0.5
-        >>> accuracy([[-3.0], [2.0]], [[0], [1]], threshold=0)
-        1.0
-    """
-    scores, targets = as_real("accuracy", "outputs", outputs), as_real("accuracy", "y", y)
-    is_table = scores.ndim in (1, 2) and scores.size
-    require(is_table, "accuracy", "outputs", "have shape (n, k) with at least one row", scores.shape)
-    check_finite("accuracy", "outputs", scores)
-    if threshold is not None:
-        constraint = f"have the shape {scores.shape} of the outputs, whose answers a threshold tells one by one"
-        if scores.ndim == 2 and targets.shape == (len(scores),):
-            k = scores.shape[1]
-            constraint += {1: " (np.ravel(outputs) has that of y)", 2: " (np.asarray(outputs)[:, 1] is the second class alone)"}.get(k, "")
-        require(targets.shape == scores.shape, "accuracy", "y", constraint, targets.shape)
-        require(np.isin(targets, (0, 1)).all(), "accuracy", "y", "be 0 or 1 for yes-or-no answers", targets)
-        return float(np.mean((scores > as_number("accuracy", "threshold", threshold)) == targets))
-    if scores.ndim == 1 or scores.shape[1] == 1:
-        constraint = "be given for one column of outputs (0 for logits, 0.5 for probabilities)"
-        raise ValueError(problem("accuracy", "threshold", constraint, threshold))
-    if targets.shape == scores.shape:
-        zeros_and_ones = np.isin(targets, (0, 1)).all()
-        constraint = "have one 1 and else 0 in each row, or be class numbers"
-        if zeros_and_ones:
-            constraint += " (for yes-or-no answers give a threshold: 0 for logits, 0.5 for probabilities)"
-        is_one_hot = zeros_and_ones and (targets.sum(axis=1) == 1).all()
-        require(is_one_hot, "accuracy", "y", constraint, targets)
-        targets = targets.argmax(axis=1)
-    check_classes("accuracy", "y", targets, scores.shape[1], len(scores))
-    return float(np.mean(scores.argmax(axis=1) == targets))

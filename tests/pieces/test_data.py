@@ -1,4 +1,4 @@
-"""Batches, splits, scaling, classes, accuracy: counted and worked by hand."""
+"""Batches, splits, folds, scaling, classes: counted and worked by hand."""
 
 import tracemalloc
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnfunc import accuracy, batches, class_weight, fit_scaler, fold_in, one_hot, split_rows, standardize
+from nnfunc import batches, class_weight, fit_scaler, fold_in, folds, one_hot, split_rows, standardize
 from tests.numeric import bad
 from tests.samples import P, X, Y
 from tests.sentences import Cases, assert_sentence
@@ -65,6 +65,47 @@ def test_stratified_split_differs_by_key() -> None:
     assert len(splits) == 10
 
 
+FOLDS: dict[str, tuple[int, int, list[int] | None]] = {
+    "plain": (10, 3, None),
+    "one row each": (7, 7, None),
+    "as many of each class": (30, 5, [10, 20]),
+    "classes that do not part": (23, 4, [9, 3, 11]),
+    "a class of fewer rows than folds": (20, 6, [2, 1, 17]),
+    "classes of one row": (6, 2, [1] * 6),
+}
+
+
+@pytest.mark.parametrize("name", FOLDS)
+def test_every_row_is_held_out_once_and_classes_are_spread_evenly(name: str) -> None:
+    n, k, sizes = FOLDS[name]
+    labels = None if sizes is None else np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)) * 7 - 3, sizes))
+    found = folds(2, n, k, labels)
+    assert len(found) == k
+    assert sorted(np.concatenate([held for _, held in found]).tolist()) == list(range(n))
+    for rows, held in found:
+        assert sorted([*rows.tolist(), *held.tolist()]) == list(range(n))
+    lengths = [len(held) for _, held in found]
+    assert max(lengths) - min(lengths) <= 1
+    if labels is not None:
+        for each in np.unique(labels):
+            counts = [int(np.sum(labels[held] == each)) for _, held in found]
+            assert max(counts) - min(counts) <= 1
+
+
+def test_folds_count_classes_as_those_of_scikit_learn() -> None:
+    labels = np.repeat([0, 1, 2, 3], [9, 3, 11, 4])  # StratifiedKFold(4), classes by fold
+    expected = [[3, 0, 3, 1], [2, 1, 3, 1], [2, 1, 3, 1], [2, 1, 2, 1]]
+    assert [np.bincount(labels[held], minlength=4).tolist() for _, held in folds(1, 27, 4, labels)] == expected
+
+
+def test_folds_are_in_random_order_and_differ_by_key() -> None:
+    found = [folds(key, 40, 4, np.repeat(["a", "b"], 20)) for key in range(10)]
+    assert len({tuple(sorted(held.tolist())) for pairs in found for _, held in pairs}) == 40
+    assert all(np.any(np.diff(rows) < 0) for pairs in found for pair in pairs for rows in pair)
+    first = [int(folds(key, 4, 2)[0][1][0]) for key in range(2000)]
+    assert np.abs(np.bincount(first, minlength=4) - 500).max() < 4 * np.sqrt(2000 * 0.25 * 0.75)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scaling(dtype: DTypeLike) -> None:
     x = np.random.default_rng(0).normal(1e4, 3.0, (1000, 3)).astype(dtype)
@@ -92,14 +133,6 @@ def test_classes() -> None:
     assert one_hot([2, 0], 3).tolist() == [[0, 0, 1], [1, 0, 0]]
     assert class_weight(np.array([0, 2]), np.array([1, 2, 4])).tolist() == [1, 4]
     assert class_weight([1, 1, 1, 3], "balanced").tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
-
-
-def test_accuracy() -> None:
-    scores = np.array([[0.1, 0.9], [2, 1], [-3, -1], [0.2, 0.1]])
-    assert accuracy(scores, [1, 0, 1, 1]) == 0.75
-    assert accuracy(scores, np.eye(2)[[1, 0, 1, 1]]) == 0.75
-    assert accuracy([[0.4], [0.6]], [[0], [0]], threshold=0.5) == 0.5
-    assert accuracy([-0.4, 0.6], [0, 1], threshold=0) == 1
 
 
 SPREADS: dict[str, tuple[ArrayLike, float, float]] = {
@@ -158,13 +191,6 @@ def test_weights_of_classes_by_name() -> None:
         assert class_weight(text, {"cat": 1.0, "dog": 5.0}).tolist() == [1, 5]
 
 
-def test_a_threshold_tells_every_answer_by_itself() -> None:
-    p = np.array([[0.6, 0.4], [0.8, 0.2], [0.2, 0.8]])
-    assert accuracy(p, [[1, 0], [1, 1], [0, 0]], threshold=0.5) == pytest.approx(4 / 6)
-    assert accuracy(p, [[1, 0], [1, 1], [0, 0]], threshold=0.9) == pytest.approx(3 / 6)
-    assert accuracy(p[:, 1], [1, 0, 1], threshold=0.3) == 1
-
-
 def test_labels_of_a_split_may_be_text() -> None:
     labels = np.array(["a", "b"] * 5)
     _, held = split_rows(0, 10, 0.4, labels=labels.tolist())
@@ -172,12 +198,16 @@ def test_labels_of_a_split_may_be_text() -> None:
 
 
 BAD: Cases = {
-    "threshold for the second of two columns": (
-        lambda: accuracy([[0.6, 0.4]], [1], threshold=0.3), ValueError,
-        r"accuracy: y must have the shape \(1, 2\) .* \(np.asarray\(outputs\)\[:, 1\] is the second class alone\), got \(1,\)",
+    "one fold": (lambda: folds(0, 10, 1), ValueError, r"folds: k must be at least 2, got 1"),
+    "more folds than rows": (lambda: folds(0, 3, 4), ValueError, r"folds: k must be at most 3, the number of rows, got 4"),
+    "folds of one row": (lambda: folds(0, 1, 2), ValueError, r"folds: n must be at least 2, got 1"),
+    "folds by a float": (lambda: folds(0, 10, bad(2.0)), TypeError, r"folds: k must be an integer, got 2.0"),
+    "folds with a key below 0": (lambda: folds(-1, 10, 2), ValueError, r"folds: key must be at least 0, got -1"),
+    "too few labels for folds": (
+        lambda: folds(0, 10, 2, Y), ValueError, r"folds: labels must have shape \(10,\), one per row, got \(5,\)",
     ),
-    "yes-or-no columns without a threshold": (
-        lambda: accuracy([[2.0, 1.0]], [[1, 1]]), ValueError, r"accuracy: y must .* \(for yes-or-no answers give a threshold: .*",
+    "labels of two kinds for folds": (
+        lambda: folds(0, 2, 2, bad(["a", None])), TypeError, r"folds: labels must be of one kind .*, got NoneType, str",
     ),
     "labels of two kinds": (
         lambda: split_rows(0, 4, 0.5, labels=bad(["a", None, "b", "a"])), TypeError,
@@ -201,21 +231,10 @@ BAD: Cases = {
         lambda: standardize([[1.0]], {"mean": np.zeros(1), "scale": np.zeros(1)}), ValueError,
         r"standardize: scaler must hold finite means and a scale above 0 for each, got scale \[0.0\]",
     ),
-    "accuracy with a text as threshold": (
-        lambda: accuracy([[0.5]], [[1]], threshold=bad("")), TypeError, r"accuracy: threshold must be a number, got ''",
-    ),
-    "accuracy with an array as threshold": (
-        lambda: accuracy([[0.5]], [[1]], threshold=bad(np.ones(2))), TypeError, r"accuracy: threshold must be a number, got float64 array.*",
-    ),
     "spread that overflows": (
         lambda: fit_scaler([[1.7e308], [-1.7e308]]),
         FloatingPointError,
         r"fit_scaler: x must have a finite spread, got column 0.*",
-    ),
-    "targets that are no classes": (
-        lambda: accuracy(Y[:, None] + X, np.full((5, 4), 7)),
-        ValueError,
-        r"accuracy: y must have one 1 and else 0 .*",
     ),
     "batches of no rows": (lambda: batches(0, 0, 1), ValueError, r"batches: n must be at least 1, got 0"),
     "batch size below 0": (lambda: batches(0, 5, -1), ValueError, r"batches: size must be at least 1, got -1"),
@@ -277,22 +296,6 @@ BAD: Cases = {
         r"standardize: x must have the 2 columns .*, got \(5, 4\)",
     ),
     "scaler of another kind": (lambda: standardize(X, P), ValueError, r"standardize: scaler must hold 'mean', .*"),
-    "too few targets": (lambda: accuracy(X, Y[:2]), ValueError, r"accuracy: y must have shape \(5,\).*, got \(2,\)"),
-    "no threshold for one column": (
-        lambda: accuracy(X[:, :1], Y[:, None]),
-        ValueError,
-        r"accuracy: threshold must be given .*, got None",
-    ),
-    "targets above 1": (
-        lambda: accuracy(X[:, :1], Y[:, None] * 2, threshold=0),
-        ValueError,
-        r"accuracy: y must be 0 or 1 .*",
-    ),
-    "outputs of nan": (
-        lambda: accuracy(X * np.nan, Y),
-        FloatingPointError,
-        r"accuracy: outputs must be finite, got nan at \[0, 0\].*",
-    ),
 }
 
 

@@ -62,6 +62,7 @@ from nnfunc import (
     poisson_nll,
     polynomial_schedule,
     quantile_loss,
+    r2,
     reduce_on_plateau,
     relu,
     residual,
@@ -209,14 +210,16 @@ PIECES: dict[str, list[Callable[[], object]]] = {
         lambda: check_metric(accuracy, LOGITS, CLASSES),
         lambda: check_metric(partial(accuracy, threshold=0), VALUES[:, :1], (TARGETS[:, :1] > 0) * 1),
     ],
+    "r2": [lambda: check_metric(r2, VALUES, TARGETS), lambda: check_metric(r2, VALUES[:, :1], TARGETS[:, :1])],
 }  # fmt: skip
 # Public functions that are no piece to be swapped: what runs the pieces, and plain tools.
 TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train finish count_steps calibrate freeze fold_in split generator map_params select ravel watched
-    batches split_rows fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
+    batches split_rows folds confusion_matrix fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
     summary activation_stats layer_outputs update_ratio table current_params best_params averaged_params progress progress_line
     save load check_params diff_params sharded_value_and_grads stack_params unstack_params
     per_example_grads per_example_grad_norms grad_variance jacobian params_jacobian hvp levenberg_marquardt""".split()
+)
 )
 
 

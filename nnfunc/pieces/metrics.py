@@ -1,0 +1,147 @@
+"""Metrics: functions ``(outputs, targets) -> float`` that score outputs, and the counts behind one."""
+
+from __future__ import annotations
+
+from typing import SupportsFloat
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnfunc.pieces.losses import check_classes, require_same_shape
+from nnfunc.values.arrays import as_real, check_finite
+from nnfunc.values.checks import as_number, problem, require
+from nnfunc.values.types import AnyArray, Array, Rows
+
+
+def accuracy(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | None = None) -> float:
+    """Return the share of rows whose class is predicted right, in [0, 1].
+
+    With two or more columns the largest output is the prediction, whether the
+    outputs are logits or probabilities. With a `threshold` each output is a
+    yes-or-no answer by itself, one column or several, and it says where yes
+    begins: 0 for logits, 0.5 for probabilities; nothing is guessed. The result
+    is then the share of answers that are right.
+
+    Shapes:
+        outputs (n, k) with y (n,) ints or (n, k) one-hot; or, with a threshold,
+        outputs (n, k) or (n,) with y of the same shape, 0 or 1.
+
+    Raises:
+        FloatingPointError: an output is NaN or infinite.
+        TypeError: classes are not integers.
+        ValueError: shapes do not fit, or a threshold is missing.
+
+    Example:
+        >>> accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1])
+        0.5
+        >>> accuracy([[-3.0], [2.0]], [[0], [1]], threshold=0)
+        1.0
+    """
+    predicted, true, _ = _answers("accuracy", outputs, y, threshold)
+    return float(np.mean(predicted == true))
+
+
+def confusion_matrix(outputs: ArrayLike, y: ArrayLike, *, threshold: SupportsFloat | None = None) -> Rows:
+    """Return how many rows of each class, one to a row of the result, are predicted as each, one to a column.
+
+    Classes are told from outputs and `y` as by `accuracy`, which is the trace of the result over its
+    sum; with a `threshold` of a single column of outputs, they are no and yes.
+
+    Shapes:
+        outputs (n, k) with y (n,) ints or (n, k) one-hot, result (k, k); or, with a
+        threshold, outputs (n, 1) or (n,) with y of the same shape, 0 or 1, result (2, 2).
+
+    Raises:
+        FloatingPointError, TypeError, ValueError: as `accuracy`, or there is a threshold for several columns.
+
+    Example:
+        >>> confusion_matrix([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 1, 1])
+        array([[0, 0],
+               [1, 2]])
+        >>> confusion_matrix([-3.0, 2.0, 1.0], [0, 0, 1], threshold=0)
+        array([[1, 1],
+               [0, 1]])
+
+    Reference:
+        The same way round as scikit-learn's.
+    """
+    predicted, true, k = _answers("confusion_matrix", outputs, y, threshold)
+    constraint = "have one column where a threshold tells yes from no (of several, give one at a time)"
+    require(predicted.size == len(predicted), "confusion_matrix", "outputs", constraint, predicted.shape)
+    counts: Rows = np.bincount(true.ravel().astype(np.intp) * k + predicted.ravel(), minlength=k * k)
+    return counts.reshape(k, k)
+
+
+@np.errstate(all="ignore")
+def r2(outputs: ArrayLike, targets: ArrayLike) -> float:
+    """Return 1 - sum (y - y_hat)^2 / sum (y - mean of y)^2, the share of variance explained, as a mean over columns.
+
+    1 is right everywhere, 0 no better than the mean of the targets. A column of equal targets, of
+    which there is nothing to explain, gives 1 if it is met exactly, else 0.
+
+    Shapes:
+        outputs and targets (n,) or (n, k), at least two rows; computed in float64.
+
+    Raises:
+        FloatingPointError: an output or target is NaN or infinite.
+        TypeError: they do not hold numbers.
+        ValueError: the shapes differ, or there are fewer than two rows.
+
+    Example:
+        >>> r2([[1.0], [2.0], [4.0]], [[1.0], [3.0], [5.0]])  # 1 - 2 / 8
+        0.75
+
+    Reference:
+        scikit-learn's r2_score, whose arguments stand the other way round.
+    """
+    scores, y = as_real("r2", "outputs", outputs), as_real("r2", "targets", targets)
+    require_same_shape("r2", scores, y)
+    require(y.ndim and len(y) > 1 and y.size, "r2", "targets", "have at least two rows, and a column", y.shape)
+    check_finite("r2", "outputs", scores)
+    check_finite("r2", "targets", y)
+    # Halves, of which no difference overflows; less one of them, so that no digits go to a large offset.
+    half_scores, half = (a.astype(np.float64).reshape(len(y), -1) / 2 for a in (scores, y))
+    away: Array = half - half[0]
+    away -= np.mean(away, axis=0)
+    errors, spread = _norms(half_scores - half), _norms(away)
+    explained = np.where(spread > 0, 1 - (errors / spread) ** 2, np.where(errors > 0, 0, 1))
+    return float(np.mean(explained))
+
+
+def _norms(a: Array) -> Array:
+    """Return the root of the sum of squares of each column, none of which overflows or vanishes."""
+    largest: Array = np.maximum.reduce(np.abs(a), axis=0)
+    unit = np.where(largest > 0, largest, 1)
+    norms: Array = unit * np.sqrt(np.add.reduce((a / unit) ** 2, axis=0))
+    return norms
+
+
+def _answers(
+    function: str, outputs: ArrayLike, y: ArrayLike, threshold: SupportsFloat | None
+) -> tuple[AnyArray, AnyArray, int]:
+    """Return what is predicted and what is true, as classes or, with a threshold, as yes or no, and of how many classes."""
+    scores, targets = as_real(function, "outputs", outputs), as_real(function, "y", y)
+    is_table = scores.ndim in (1, 2) and scores.size
+    require(is_table, function, "outputs", "have shape (n, k) with at least one row", scores.shape)
+    check_finite(function, "outputs", scores)
+    if threshold is not None:
+        constraint = f"have the shape {scores.shape} of the outputs, whose answers a threshold tells one by one"
+        if scores.ndim == 2 and targets.shape == (len(scores),):
+            k = scores.shape[1]
+            constraint += {1: " (np.ravel(outputs) has that of y)", 2: " (np.asarray(outputs)[:, 1] is the second class alone)"}.get(k, "")
+        require(targets.shape == scores.shape, function, "y", constraint, targets.shape)
+        require(np.isin(targets, (0, 1)).all(), function, "y", "be 0 or 1 for yes-or-no answers", targets)
+        return scores > as_number(function, "threshold", threshold), targets, 2
+    if scores.ndim == 1 or scores.shape[1] == 1:
+        constraint = "be given for one column of outputs (0 for logits, 0.5 for probabilities)"
+        raise ValueError(problem(function, "threshold", constraint, threshold))
+    if targets.shape == scores.shape:
+        zeros_and_ones = np.isin(targets, (0, 1)).all()
+        constraint = "have one 1 and else 0 in each row, or be class numbers"
+        if zeros_and_ones:
+            constraint += " (for yes-or-no answers give a threshold: 0 for logits, 0.5 for probabilities)"
+        is_one_hot = zeros_and_ones and (targets.sum(axis=1) == 1).all()
+        require(is_one_hot, function, "y", constraint, targets)
+        targets = targets.argmax(axis=1)
+    check_classes(function, "y", targets, scores.shape[1], len(scores))
+    return scores.argmax(axis=1), targets, scores.shape[1]
