@@ -459,7 +459,7 @@ def masked_loss(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Arr
     outputs, targets = _as_arrays("masked", outputs, targets)
     gaps, n = np.isnan(targets), len(outputs)
     if not gaps.any():
-        return loss_fn(outputs, _whole(targets) if targets.ndim < outputs.ndim else targets)
+        return loss_fn(outputs, as_classes(targets) if targets.ndim < outputs.ndim else targets)
     constraint = f"have one row for each of the {n} of outputs"
     require(targets.ndim and len(targets) == n, "masked", "targets", constraint, targets.shape)
     per_example, d = np.zeros(n, outputs.dtype), np.zeros(outputs.shape, outputs.dtype)
@@ -479,9 +479,9 @@ def masked_loss(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Arr
             own, y = np.ix_(rows, columns.reshape(-1)), y[:, there]
         z = outputs[own]
         try:
-            y = _whole(y) if y.ndim < z.ndim else y
+            y = as_classes(y) if y.ndim < z.ndim else y
             per_example[rows], d[own] = checked_losses("masked", loss_fn(locked(z), locked(y)), z)
-        except (ValueError, TypeError, FloatingPointError) as error:
+        except (ValueError, FloatingPointError) as error:
             which_rows = f"of the {len(rows)} rows from row {rows[0]} on that lack the same targets"
             raise restated(error, f"{error} ({which_rows})") from error
     return per_example, d
@@ -612,9 +612,14 @@ def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array
     return outputs, targets if targets.dtype == outputs.dtype else in_dtype(function, "targets", targets, outputs.dtype)
 
 
-def _whole(labels: AnyArray) -> AnyArray:
-    """Return classes that came as floats, as those among NaN must, as integers, if all are whole."""
-    is_whole = labels.dtype.kind == "f" and (np.isfinite(labels) & (labels == np.rint(labels))).all()
+def as_classes(labels: AnyArray) -> AnyArray:
+    """Return classes that came as floats, as those among NaN must, as integers, if all are whole.
+
+    Example:
+        >>> as_classes(np.array([2.0, 0.0])), as_classes(np.array([2.5, 0.0]))
+        (array([2, 0]), array([2.5, 0. ]))
+    """
+    is_whole = labels.dtype.kind == "f" and ((np.abs(labels) < 2.0**53) & (labels == np.rint(labels))).all()
     return labels.astype(np.int64) if is_whole else labels
 
 
@@ -704,7 +709,7 @@ def _no_classes(function: str, argument: str, labels: AnyArray) -> str:
     if not np.isfinite(labels).all():
         advice = f"np.flatnonzero(np.isfinite({argument})) gives the rows that have one"
         given = labels[~np.isnan(labels)]
-        if argument == "targets" and given.size and _whole(given).dtype.kind == "i":  # those of a loss
+        if argument == "targets" and given.size and as_classes(given).dtype.kind == "i":  # those of a loss
             advice += ", masked(loss_fn) leaves out the others"
         constraint = f"be integers, as class numbers are ({advice})"
     else:

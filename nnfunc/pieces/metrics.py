@@ -103,17 +103,16 @@ def r2(outputs: ArrayLike, targets: ArrayLike) -> float:
     half_scores, half = (a.astype(np.float64).reshape(len(y), -1) / 2 for a in (scores, y))
     away: Array = half - half[0]
     away -= np.mean(away, axis=0)
-    errors, spread = _norms(half_scores - half), _norms(away)
-    explained = np.where(spread > 0, 1 - (errors / spread) ** 2, np.where(errors > 0, 0, 1))
+    (errors, i), (spread, j) = _squares(half_scores - half), _squares(away)
+    explained = np.where(spread > 0, 1 - np.ldexp(errors / spread, 2 * (i - j)), np.where(errors > 0, 0, 1))
     return float(np.mean(explained))
 
 
-def _norms(a: Array) -> Array:
-    """Return the root of the sum of squares of each column, none of which overflows or vanishes."""
-    largest: Array = np.maximum.reduce(np.abs(a), axis=0)
-    unit = np.where(largest > 0, largest, 1)
-    norms: Array = unit * np.sqrt(np.add.reduce((a / unit) ** 2, axis=0))
-    return norms
+def _squares(a: Array) -> tuple[Array, AnyArray]:
+    """Return the sum of squares of each column over a power of 4, and half its exponent: it neither overflows nor vanishes."""
+    _, exponents = np.frexp(np.maximum.reduce(np.abs(a), axis=0))
+    sums: Array = np.add.reduce(np.ldexp(a, -exponents) ** 2, axis=0)
+    return sums, exponents
 
 
 def _answers(

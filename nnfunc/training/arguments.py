@@ -17,6 +17,7 @@ from nnfunc.network.boundary import counted_targets, loss_value, prepared, row_n
 from nnfunc.network.calibration import calibrate, check_all_are_found
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
+from nnfunc.pieces.losses import as_classes, is_masked
 from nnfunc.training.state import Report, StepReport
 from nnfunc.values.arrays import all_finite, as_inputs, as_targets, check_finite, is_read_only_map, locked
 from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require, restated
@@ -98,11 +99,11 @@ def validation_data(validation: Validation | None, data: Data, loss_fn: LossFn) 
         require(fits, "train", name, constraint, given.shape[1:])
     weights = row_weights("train", validation[2] if len(validation) == 3 else None, len(x), of="validation ")
     there = rows_with_targets("train", loss_fn, y, "validation ")
-    if there is None and (weights is None or weights.all()):
-        return x, y, weights
-    kept = row_numbers(weights, len(x), there)
-    require(len(kept), "train", "validation weight", "be above 0 in a row that has a target", "0 in all of them")
-    return x[kept], y[kept], None if weights is None else weights[kept]
+    if there is not None or (weights is not None and not weights.all()):
+        kept = row_numbers(weights, len(x), there)
+        require(len(kept), "train", "validation weight", "be above 0 in a row that has a target", "0 in all of them")
+        x, y, weights = x[kept], y[kept], None if weights is None else weights[kept]
+    return x, as_classes(y) if is_masked(loss_fn) and y.ndim == 1 else y, weights  # classes, for the metrics
 
 
 def _undisturbed(function: str, argument: str, given: ArrayLike, dtype: DType, n: int | None = None) -> AnyArray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nnfunc import (
-    Activation, AnyArray, Array, Layer, LossFn, Params, batch_norm, best_params, binary_cross_entropy, chain, check_grads,
+    Activation, AnyArray, Array, Layer, LossFn, Params, accuracy, batch_norm, best_params, binary_cross_entropy, chain, check_grads,
     cross_entropy, current_params, dense, diagnose, gaussian_nll, grads, huber, init, l2, log_softmax, loss, mae, masked, mse,
     overfit_check, poisson_nll, quantile_loss, relu, require_same_shape, sharded_value_and_grads, sigmoid, sigmoid_cross_entropy,
     softmax, softmax_cross_entropy, tanh, train, value_and_grads,
@@ -206,9 +206,15 @@ def test_batches_of_a_run_are_made_of_the_rows_that_count(tmp_path: Path) -> Non
 
 def test_classes_among_nan_are_numbered_in_every_batch() -> None:
     net = ending(dense(5, 4))
-    run = train(net, masked(softmax_cross_entropy), init(net, 0), X, with_gaps(CLASSES), epochs=30, lr=0.5, size=5)
-    last = [report["loss"] for _, report in run]
-    assert last[-1] < last[0]
+    held_out = X, with_gaps(CLASSES, np.arange(N) == 7)
+    for validation, metrics in (((X, with_gaps(CLASSES)), {"accuracy": accuracy}), (held_out, {"accuracy": accuracy})):
+        run = train(
+            net, masked(softmax_cross_entropy), init(net, 0), X, with_gaps(CLASSES), epochs=30, lr=0.5, size=5,
+            validation=validation, metrics=metrics,
+        )  # fmt: skip
+        reports = [report for _, report in run]
+        assert reports[-1]["loss"] < reports[0]["loss"]
+        assert reports[-1]["metrics"]["accuracy"] > reports[0]["metrics"]["accuracy"]
 
 
 def test_a_gap_is_no_fault_and_what_is_one_is_named() -> None:

@@ -220,7 +220,6 @@ TOOLS = set(
     save load check_params diff_params sharded_value_and_grads stack_params unstack_params
     per_example_grads per_example_grad_norms grad_variance jacobian params_jacobian hvp levenberg_marquardt""".split()
 )
-)
 
 
 def test_every_public_piece_is_in_the_table() -> None:
