@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from recipes.branches import Combined
+
 from nnfunc import Array, Branch, DType, InputGradient, Key, Layer, Params, Pullback, map_params
 
 ForwardBody: TypeAlias = Callable[[Params, Array, Key | None], tuple[Array, Pullback]]
@@ -36,20 +38,6 @@ def elementwise(value: Callable[[Array, Key | None], Array], back: Callable[[Arr
 def scaling(factor: float, back_factor: float) -> Layer:
     """Return a layer that multiplies, forth and back; a factor may be nan or infinite."""
     return elementwise(lambda x, key: x * factor, lambda dy, x: dy * back_factor)
-
-
-Combined: TypeAlias = tuple[Array, Callable[[Array], tuple[Sequence[Params], InputGradient]]]
-
-
-def product(branches: Sequence[Branch], x: Array) -> Combined:
-    """Multiply what two branches put out."""
-    (a, back_a), (b, back_b) = (branch(x) for branch in branches)
-
-    def pullback(dy: Array) -> tuple[Sequence[Params], InputGradient]:
-        (grads_a, dx_a), (grads_b, dx_b) = back_a(dy * b), back_b(dy * a)
-        return (grads_a, grads_b), lambda: dx_a() + dx_b()
-
-    return a * b, pullback
 
 
 def shared(branches: Sequence[Branch], x: Array) -> Combined:

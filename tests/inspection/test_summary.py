@@ -25,7 +25,8 @@ from nnfunc import (
     table,
 )
 from tests.inspection.deep import DEEP, DEEP_P
-from tests.layers import bare, product
+from recipes.branches import product
+from tests.layers import bare
 from tests.numeric import bad
 from tests.samples import AFFINE, BN, BNP, MISFIT, NET, P, X
 from tests.sentences import Cases, assert_sentence

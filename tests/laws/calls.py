@@ -138,7 +138,7 @@ from nnfunc.transforms import (
     grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian, per_example_grad_norms, per_example_grads,
     stack_params, unstack_params,
 )  # fmt: skip
-from tests.layers import product
+from recipes.branches import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 
 F32: DType = np.dtype(np.float32)

@@ -18,7 +18,7 @@ import pytest
 import nnfunc as nf
 from nnfunc import AnyArray, Layer
 from nnfunc.testing.purity import arrays_in, bits, materialised
-from tests.layers import product
+from recipes.branches import product
 
 COUNT = int(os.environ.get("NNFUNC_FUZZ", "1500"))
 ONLY = os.environ.get("NNFUNC_FUZZ_SEED")

@@ -13,7 +13,7 @@ from nnfunc import (
 from nnfunc.transforms import (
     grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian, per_example_grad_norms, per_example_grads,
 )  # fmt: skip
-from tests.layers import product
+from recipes.branches import product
 from tests.numeric import bad, same_bits
 
 Back = Callable[[Params, Array, Array], tuple[Params, InputGradient]]

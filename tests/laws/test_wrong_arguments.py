@@ -14,7 +14,7 @@ import pytest
 
 import nnfunc as nf
 from nnfunc import Layer
-from tests.layers import product
+from recipes.branches import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 from tests.numeric import bad
 

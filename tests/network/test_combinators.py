@@ -13,7 +13,8 @@ from nnfunc import (
     sharded_value_and_grads, sigmoid, softmax_cross_entropy, summary, tanh, value_and_grads, vjp,
 )  # fmt: skip
 from nnfunc.testing import check_layer
-from tests.layers import Combined, elementwise, product, shared
+from recipes.branches import Combined, product
+from tests.layers import elementwise, shared
 from tests.numeric import bad, same_bits
 from tests.samples import MISFIT, NET, ROWS, P, X
 from tests.sentences import Cases, assert_sentence

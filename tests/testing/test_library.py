@@ -93,7 +93,8 @@ from nnfunc.testing import (
     check_schedule,
     check_transform,
 )
-from tests.layers import product, shared
+from recipes.branches import product
+from tests.layers import shared
 from tests.testing.makers import CLASSES, LOGITS, PROBABILITIES, TARGETS, VALUES, X
 
 YES: Array = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])

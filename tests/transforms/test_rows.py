@@ -11,7 +11,8 @@ from nnfunc import (
     relu, residual, sigmoid, softmax, softmax_cross_entropy, tanh, vjp, watched,
 )  # fmt: skip
 from nnfunc.transforms import grad_variance, jacobian, params_jacobian, per_example_grad_norms, per_example_grads
-from tests.layers import bare, product, shared
+from recipes.branches import product
+from tests.layers import bare, shared
 from tests.numeric import bad, same_bits, slopes
 from tests.samples import REGULARISED, ROWS, TARGETS
 from tests.sentences import Cases, assert_sentence
