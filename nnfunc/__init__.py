@@ -12,8 +12,8 @@ arrays), keys (randomness as a value) and layers (pairs of pure functions).
 The house, in the order that the data goes. A room imports only from rooms above it:
 
     values       what everything is made of: types, checks and the one error message, arrays, keys, params, files
-    pieces       what people compose or swap: activations, initializers, layers (with dropout and norms), losses,
-                 penalties, optimizers (whose one step is in stepping), wrappers of them, clipping, schedules,
+    pieces       what people compose or swap: activations, initializers, layers (with dropout, embedding and norms),
+                 losses, penalties, optimizers (whose one step is in stepping), wrappers of them, clipping, schedules,
                  monitors, data, metrics
     network      pieces put together and run:
       loop         the one loop, and beside it residual, branches and tap
@@ -51,6 +51,7 @@ from nnfunc.pieces.activations import elu, gelu, leaky_relu, log_softmax, relu, 
 from nnfunc.pieces.clipping import clip_by_global_norm, clip_by_value, global_norm
 from nnfunc.pieces.data import batches, class_weight, fit_scaler, folds, one_hot, split_rows, standardize
 from nnfunc.pieces.dropout import dropout
+from nnfunc.pieces.embedding import embedding
 from nnfunc.pieces.initializers import by_fans, constant, glorot_normal, glorot_uniform, he_normal, he_uniform
 from nnfunc.pieces.initializers import lecun_normal, normal, uniform, zeros
 from nnfunc.pieces.layers import activation, columns, dense
@@ -89,11 +90,11 @@ __all__ = [
     "check_params", "class_weight", "clip_by_global_norm", "clip_by_value", "columns", "combine", "concatenate",
     "confusion_matrix", "constant", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
     "count_steps", "cross_entropy", "current_params", "dense", "diagnose", "diff_params", "dropout", "early_stopping",
-    "elu", "exponential_decay", "finish", "fit_scaler", "fold_in", "folds", "forward", "freeze", "gaussian_nll",
-    "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal", "he_uniform", "huber",
-    "init", "join_schedules", "l1", "l2", "layer_norm", "layer_outputs", "leaky_relu", "lecun_normal",
-    "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "masked", "mlp", "momentum", "mse",
-    "normal", "one_hot", "overfit_check", "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule",
+    "elu", "embedding", "exponential_decay", "finish", "fit_scaler", "fold_in", "folds", "forward", "freeze",
+    "gaussian_nll", "gelu", "generator", "global_norm", "glorot_normal", "glorot_uniform", "grads", "he_normal",
+    "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm", "layer_outputs", "leaky_relu",
+    "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "masked", "mlp", "momentum",
+    "mse", "normal", "one_hot", "overfit_check", "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule",
     "progress", "progress_line", "quantile_loss", "r2", "ravel", "reduce_on_plateau", "relu", "require_same_shape",
     "residual", "rmsprop", "save", "scaled", "select", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid",
     "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows",

@@ -17,6 +17,7 @@ from nnfunc.network.loop import (
 )
 from nnfunc.pieces.activations import Rule, rule_name
 from nnfunc.pieces.dropout import dropout_forward
+from nnfunc.pieces.embedding import embedding_forward
 from nnfunc.pieces.layers import (
     activation_forward, columns_forward, dense_forward, dense_shapes, identity_forward, no_params,
 )
@@ -70,6 +71,9 @@ _OWN: dict[object, Callable[..., Facts | None]] = {
         "columns", f"columns {start}:{stop}", columns=lambda width: (width, stop - start)
     ),
     dropout_forward: lambda rate: _facts("dropout", f"dropout {rate}"),
+    embedding_forward: lambda n, width: _facts(
+        "embedding", shapes={"table": (n, width)}, columns=lambda k: (k, None if k is None else k * width)
+    ),
     layer_norm_forward: lambda n, eps: _facts("layer norm", "", 8, shapes=fields(n), columns=lambda _: (n, n)),
     batch_norm_forward: lambda n, eps: _facts(
         "batch norm", "", 4, shapes=fields(n, STATISTICS), columns=lambda _: (n, n), statistics=STATISTICS
@@ -233,6 +237,19 @@ def walk(net: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
         yield from walk(layer, joined(path, name))
     if made_by(net) is not chain_forward:
         yield path, net
+
+
+def takes_codes(net: Layer) -> bool:
+    """Say whether all of a network's inputs are codes, as its first layer is an embedding.
+
+    Example:
+        >>> from nnfunc import chain, dense, embedding
+        >>> takes_codes(chain(embedding(5, 2), dense(2, 1))), takes_codes(dense(2, 1))
+        (True, False)
+    """
+    while made_by(net) is chain_forward:
+        net = children(net)[0][1]
+    return made_by(net) is embedding_forward
 
 
 def statistics(net: Layer) -> list[str]:

@@ -13,7 +13,7 @@ from nnfunc.inspection.gradcheck import affordable
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_is_pair
 from nnfunc.network.guard import check_layer as check_arguments
-from nnfunc.network.kinds import statistics
+from nnfunc.network.kinds import statistics, takes_codes
 from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, set_back, stumbled
 from nnfunc.testing.purity import bits, purity_laws
@@ -79,7 +79,7 @@ def check_layer(
         surrogate: names of params, and "x" for the input, whose gradient is
             another than the slope on purpose (straight-through, reversed, stopped).
         x_slope: False declares that x has no slope, as indices have none: dx()
-            is zeros, and only values of x that are given are tried.
+            is zeros, and only values of x that are given are tried. Known of `embedding`.
         report: print a table of all laws, and raise nothing.
 
     Returns:
@@ -98,7 +98,7 @@ def check_layer(
         >>> sorted({result["status"] for result in results})
         ['not applicable', 'pass']
     """
-    x_slope = as_flag("check_layer", "x_slope", x_slope)
+    x_slope = as_flag("check_layer", "x_slope", x_slope) and not takes_codes(layer)
     inputs = as_inputs("check_layer", "x", x, FLOAT64)
     rows = locked(inputs[:_ROWS])
     modes: list[Key | None] = [None, _TRAINING] if inference else [_TRAINING]

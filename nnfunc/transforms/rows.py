@@ -20,6 +20,7 @@ from nnfunc.network.boundary import in_order, loss_pass, on_logits, prepared
 from nnfunc.network.guard import check_layer, losses_of, run
 from nnfunc.network.kinds import children, facts, guarded, map_layers, unwrapped
 from nnfunc.pieces.activations import Rule
+from nnfunc.pieces.embedding import embedding_forward
 from nnfunc.pieces.layers import dense_forward
 from nnfunc.values.arrays import all_finite, as_targets
 from nnfunc.values.checks import problem, require
@@ -233,6 +234,8 @@ def _kept_layer(function: str, note: Note, path: str, layer: Layer) -> OwnForwar
         return partial(_kept_own, function, None if children(layer) else note, path, forward)
     if isinstance(bare, partial) and bare.func is dense_forward:
         return partial(_kept_dense, note, path, *bare.args)
+    if isinstance(bare, partial) and bare.func is embedding_forward:
+        return partial(_kept_embedding, note, path, *bare.args)
     if own["shapes"]:
         return partial(_kept_norm, function, note, path, own["word"], bool(own["statistics"]), forward)
     return guarded(forward)  # without params of its own
@@ -251,6 +254,20 @@ def _kept_dense(
         if bias:
             note(joined(path, "b"), dz)
         return linear_pullback(dz)
+
+    return y, pull
+
+
+def _kept_embedding(
+    note: Note, path: str, n: int, width: int, params: Params, x: Array, key: Key | None
+) -> tuple[Array, Pullback]:
+    """Run an embedding, and keep a 1 in the place of each code beside its part of dy."""
+    y, pullback = embedding_forward(n, width, params, x, key)
+
+    def pull(dy: Array) -> tuple[Params, InputGradient]:
+        for column, part in enumerate(np.split(dy, x.shape[1], axis=1)):
+            note(joined(path, "table"), (np.asarray(x[:, column, None] == np.arange(n), dy.dtype), part))
+        return pullback(dy)
 
     return y, pull
 

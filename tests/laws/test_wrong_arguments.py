@@ -84,6 +84,7 @@ CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
     "layer_norm": (nf.layer_norm, [3, 1e-5]),
     "batch_norm": (nf.batch_norm, [3, 1e-5]),
     "residual": (nf.residual, [nf.dense(3, 3)]),
+    "embedding": (nf.embedding, [5, 3]),
     "columns": (nf.columns, [1, 3]),
     "concatenate": (nf.concatenate, [nf.dense(3, 4), nf.columns(0, 2)]),
     "combine": (nf.combine, [product, nf.dense(3, 4), nf.dense(3, 4)]),

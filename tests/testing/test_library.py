@@ -35,6 +35,7 @@ from nnfunc import (
     dropout,
     early_stopping,
     elu,
+    embedding,
     exponential_decay,
     gaussian_nll,
     gelu,
@@ -101,6 +102,7 @@ YES: Array = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 COUNTS: AnyArray = np.array([[0, 3], [1, 0], [7, 2], [0, 0], [2, 1], [4, 5]])
 GAPS: Array = np.where(TARGETS > 0.7, np.nan, TARGETS)
 SOFT: Array = np.array([[0.5, 0.5], [0.1, 0.9], [1.0, 0.0]])
+CODES: Array = np.random.default_rng(5).integers(0, 6, (9, 2)).astype(float)
 NOISY_NET = chain(dense(3, 4), batch_norm(4), activation(relu), dropout(0.5), residual(dense(4, 4, gelu)), dense(4, 2))
 # The check, or checks, of every public piece.
 PIECES: dict[str, list[Callable[[], object]]] = {
@@ -121,6 +123,10 @@ PIECES: dict[str, list[Callable[[], object]]] = {
     ],
     "residual": [lambda: check_layer(residual(chain(dense(3, 5, tanh), dense(5, 3))), X)],
     "chain": [lambda: check_layer(chain(a=dense(3, 4, elu), b=layer_norm(4), c=dense(4, 2)), X), lambda: check_layer(NOISY_NET, X)],
+    "embedding": [
+        lambda: check_layer(embedding(6, 3), CODES), lambda: check_layer(embedding(90, 2), CODES),
+        lambda: check_layer(concatenate(chain(columns(0, 1), embedding(6, 2)), columns(1, 2)), CODES),
+    ],
     "columns": [lambda: check_layer(columns(1, 3), X)],
     "concatenate": [
         lambda: check_layer(concatenate(columns(0, 2), deep=chain(dense(3, 4, tanh), dropout(0.5), layer_norm(4))), X),

@@ -1,0 +1,150 @@
+"""Embeddings beside the product with rows of zeros and ones, and the codes they refuse."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+
+from nnfunc import (
+    AnyArray, Array, adamw, calibrate, chain, check_grads, columns, concatenate, constant, dense, embedding, finish, forward,
+    grads, init, l2, layer_norm, loss, mse, one_hot, relu, select, sgd_step, sharded_value_and_grads, softmax_cross_entropy,
+    summary, tanh, train, vjp,
+)  # fmt: skip
+from nnfunc.pieces.embedding import summed_by_code
+from nnfunc.testing import check_layer
+from nnfunc.transforms import per_example_grad_norms, per_example_grads
+from tests.numeric import bad, same_bits
+from tests.sentences import Cases, assert_sentence
+
+DRAW = np.random.default_rng(0)
+CODES: AnyArray = DRAW.integers(0, 5, (12, 2))
+X: Array = CODES.astype(np.float32)
+NET = chain(table=embedding(5, 3), out=dense(6, 2))
+P = init(NET, 0)
+Y: AnyArray = DRAW.integers(0, 2, 12)
+
+
+def test_it_is_a_dense_layer_without_bias_on_one_hot_rows() -> None:
+    layer, twin = embedding(5, 3), dense(5, 3, bias=False)
+    params = init(layer, 1, np.float64)
+    dy = DRAW.normal(size=(12, 6))
+    y, pullback = vjp(layer, params, CODES.astype(float))
+    own, dx = pullback(dy)
+    first, second = (vjp(twin, {"W": params["table"]}, one_hot(CODES[:, k], 5, np.float64)) for k in range(2))
+    np.testing.assert_array_equal(y, np.hstack([first[0], second[0]]))
+    expected = first[1](dy[:, :3])[0]["W"] + second[1](dy[:, 3:])[0]["W"]
+    np.testing.assert_allclose(own["table"], expected, rtol=1e-13)
+    assert not dx().any() and dx().shape == CODES.shape
+
+
+@pytest.mark.parametrize(("rows", "n"), [(1, 1), (7, 3), (50, 64), (50, 65), (300, 1000), (2, 100_000)])
+def test_gradients_are_summed_by_code_as_by_a_loop(rows: int, n: int) -> None:
+    codes, dy = DRAW.integers(0, n, rows), DRAW.normal(size=(rows, 2))
+    expected = np.zeros((n, 2))
+    for code, row in zip(codes, dy, strict=True):
+        expected[code] += row
+    np.testing.assert_allclose(summed_by_code(codes, dy, n), expected, rtol=1e-12, atol=1e-15)
+    assert summed_by_code(codes, dy.astype(np.float32), n).dtype == np.float32
+
+
+def test_slopes_are_right_and_codes_are_not_moved() -> None:
+    assert check_grads(NET, softmax_cross_entropy, init(NET, 0, np.float64), CODES.astype(float), Y)["verdict"] == "right"
+    mixed = chain(concatenate(chain(columns(0, 2), embedding(70, 3)), columns(2, 4)), dense(8, 4, tanh), dense(4, 1))
+    x = np.hstack([DRAW.integers(0, 70, (9, 2)), DRAW.normal(size=(9, 2))])
+    params = init(mixed, 0, np.float64)
+    assert check_grads(mixed, mse, params, x, x[:, :1])["verdict"] == "right"
+    dx = vjp(mixed, params, x)[1](np.ones((9, 1)))[1]()
+    assert not dx[:, :2].any() and dx[:, 2:].all()
+    results = {law["law"]: law["status"] for law in check_layer(embedding(5, 3), CODES.astype(float))}
+    assert results["gradient, inference"] == results["form"] == "pass"
+    check_layer(mixed, x)
+    check_layer(NET, X)
+
+
+def test_a_slope_along_codes_would_be_seen() -> None:
+    init_, forward_ = embedding(5, 3)
+
+    def sloped(params: object, x: Array, key: object) -> object:
+        y, pullback = forward_(bad(params), x, None)
+        return y, lambda dy: (pullback(dy)[0], lambda: np.ones_like(x))
+
+    with pytest.raises(AssertionError, match="zeros"):
+        check_layer((init_, bad(sloped)), X, x_slope=False)
+
+
+def test_it_trains_stored_and_sharded_like_any_layer() -> None:
+    state, reports = finish(train(NET, softmax_cross_entropy, P, X, CODES[:, 0] % 2, epochs=30, lr=0.5, optimizer=adamw()))
+    assert reports[-1]["loss"] < 0.2 < reports[0]["loss"]
+    value, g = sharded_value_and_grads(NET, softmax_cross_entropy, P, X, Y, shards=3)
+    assert value == pytest.approx(loss(NET, softmax_cross_entropy, P, X, Y))
+    for name, gradient in grads(NET, softmax_cross_entropy, P, X, Y).items():
+        np.testing.assert_allclose(g[name], gradient, rtol=1e-5, atol=1e-7)
+    normed = chain(embedding(5, 4), layer_norm(4), dense(4, 1))
+    params = calibrate(normed, init(normed, 0), X[:, :1])
+    assert same_bits(forward(pickle.loads(pickle.dumps(normed)), params, X[:, :1]), forward(normed, params, X[:, :1], size=5))
+
+
+def test_a_table_is_no_weight_unless_asked() -> None:
+    assert "table/table" not in l2(0.1)(P)[1]
+    assert list(l2(0.1, names=["*/table"])(P)[1]) == ["table/table"]
+    only_out = {name: g for name, g in grads(NET, softmax_cross_entropy, P, X, Y).items() if name.startswith("out")}
+    assert same_bits(sgd_step(P, only_out, 0.1)["table/table"], P["table/table"])
+
+
+def test_gradients_by_row_of_a_table_that_several_columns_share() -> None:
+    params, x = init(NET, 0, np.float64), CODES.astype(float)
+    x[0] = x[0, 0]  # one code twice in a row
+    found = per_example_grads(NET, softmax_cross_entropy, params, x, Y)
+    norms = per_example_grad_norms(NET, softmax_cross_entropy, params, x, Y)
+    for row in range(12):
+        alone = grads(NET, softmax_cross_entropy, params, x[row : row + 1], Y[row : row + 1])
+        for name, g in alone.items():
+            np.testing.assert_allclose(found[name][row], g, rtol=1e-11, atol=1e-15)
+        assert norms[row] == pytest.approx(sum(float((g**2).sum()) for g in alone.values()) ** 0.5, rel=1e-11)
+
+
+def test_start_and_summary() -> None:
+    assert float(np.abs(init(embedding(1000, 8), 0)["table"]).max()) <= 0.05
+    assert init(embedding(2, 2, table_init=constant(3.0)), 0)["table"].tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    rows = summary(NET, P, X[:1])
+    assert [(row["kind"], row["in"], row["out"], row["parameters"]) for row in rows[:1]] == [("embedding", 2, 6, 15)]
+    assert list(select(P, "table")) == ["table"]
+    assert same_bits(forward(NET, P, -X * 0), forward(NET, P, X * 0))  # -0 is 0
+
+
+BIG = partial(embedding, (1 << 24) + 1, 1)
+BAD: Cases = {
+    "a code too large": (
+        lambda: forward(NET, P, [[0.0, 1.0], [2.0, 5.0]]), ValueError,
+        r"embedding: table/x must hold whole numbers from 0 to 4, got 5 at \[1, 1\]",
+    ),
+    "a code below 0": (lambda: forward(NET, P, -X - 1), ValueError, r"embedding: table/x must hold whole numbers from 0 to 4, got -.*"),
+    "no whole number": (lambda: forward(NET, P, X + 0.5), ValueError, r"embedding: table/x must hold whole numbers .*, got \d\.5 at \[0, 0\]"),
+    "a NaN": (lambda: forward(NET, P, X * np.nan), ValueError, r"embedding: table/x must hold whole numbers .*, got nan at \[0, 0\]"),
+    "infinite": (lambda: forward(NET, P, X + np.inf), ValueError, r"embedding: table/x must hold whole .*, got inf at \[0, 0\]"),
+    "codes of one axis": (
+        lambda: forward(NET, P, X[:, 0]), ValueError,
+        r"embedding: table/x must have shape \(rows, columns of codes\); one column is x\[:, None\], got \(12,\)",
+    ),
+    "too many for float32": (
+        lambda: forward(BIG(), {"table": np.zeros(((1 << 24) + 1, 1), np.float32)}, X), ValueError,
+        r"embedding: x must be float64, as float32 cannot count to 16,777,217, got float32",
+    ),
+    "a table of another shape": (
+        lambda: forward(embedding(5, 3), {"table": np.zeros((5, 2))}, X), ValueError, r"embedding: table must have shape \(5, 3\), got \(5, 2\)"
+    ),
+    "no table": (lambda: forward(embedding(5, 3), {}, X), ValueError, r"embedding: table must be in params, got only \[\]"),
+    "no codes": (lambda: embedding(0, 3), ValueError, r"embedding: n must be at least 1, got 0"),
+    "a width of a half": (lambda: embedding(5, bad(0.5)), TypeError, r"embedding: width must be an integer, got 0.5"),
+    "an initialiser of another shape": (
+        lambda: init(embedding(5, 3, table_init=lambda key, shape, dtype: np.zeros(3, dtype)), 0), ValueError,
+        r"embedding: table_init must return an array of shape \(5, 3\), got .*",
+    ),
+    "no initialiser": (lambda: embedding(5, 3, table_init=bad(relu)), TypeError, r"embedding: table_init must be .*"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_meets_one_clear_sentence(name: str) -> None:
+    assert_sentence(*BAD[name])
