@@ -165,6 +165,24 @@ def mean_of(
     return float(total) / n, dy
 
 
+def means_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[Array, Array]:
+    """Do as `mean_of` for several batches of n rows at once: losses and weights (M, n), dy (M, n, ...).
+
+    Example:
+        >>> means_of(np.array([[1.0, 3.0], [2.0, 4.0]]), np.ones((2, 2)), None)
+        (array([2., 3.]), array([[0.5, 0.5],
+               [0.5, 0.5]]))
+    """
+    if weights is None:
+        n = per_example.shape[1]
+        dy /= number(n, dy.dtype)
+        return np.add.reduce(per_example, axis=1, dtype=np.float64) / n, dy
+    shares = weights / np.max(weights, axis=1, keepdims=True)
+    shares /= np.add.reduce(shares, axis=1, keepdims=True)
+    dy *= shares.astype(dy.dtype).reshape(*shares.shape, *[1] * (dy.ndim - 2))
+    return np.vecdot(shares, per_example), dy
+
+
 def loss_pass(
     function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None,
     mean_weight: SupportsFloat | None, key: Key | None, *, training: bool = False,

@@ -278,7 +278,7 @@ def trained(net: Layer, params: Params) -> Params:
     return {name: array for name, array in params.items() if name not in none}
 
 
-def check_needs_no_key(function: str, net: Layer) -> None:
+def check_needs_no_key(function: str, net: Layer, argument: str = "key") -> None:
     """Raise ValueError if training without a key would train another network than was meant.
 
     Example:
@@ -292,7 +292,7 @@ def check_needs_no_key(function: str, net: Layer) -> None:
     which = what_needs_key(net)
     if which:
         constraint = f"be given, as {which} (for the gradients of inference, use vjp)"
-        raise ValueError(problem(function, "key", constraint, None))
+        raise ValueError(problem(function, argument, constraint, None))
 
 
 def what_needs_key(net: Layer) -> str:

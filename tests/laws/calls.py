@@ -136,8 +136,8 @@ from nnfunc import (
     zeros,
 )
 from nnfunc.transforms import (
-    grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian, per_example_grad_norms, per_example_grads,
-    stack_params, unstack_params,
+    ensemble_forward, ensemble_value_and_grads, grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian,
+    per_example_grad_norms, per_example_grads, stack_params, unstack_params,
 )  # fmt: skip
 from recipes.branches import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
@@ -307,6 +307,10 @@ CALLS: dict[str, Callable[[], object]] = {
     "confusion_matrix": lambda: confusion_matrix(Z, Y),
     "r2": lambda: r2(Z, np.roll(Z, 1)),
     "stack_params": lambda: stack_params([PARAMS, PARAMS]),
+    "ensemble_forward": lambda: ensemble_forward(NET, stack_params([PARAMS, PARAMS]), X),
+    "ensemble_value_and_grads": lambda: ensemble_value_and_grads(
+        NET, softmax_cross_entropy, stack_params([PARAMS, PARAMS]), X, Y, weight=YES[:, 0], keys=[1, 2]
+    ),
     "unstack_params": lambda: unstack_params(stack_params([PARAMS, PARAMS])),
     "check_grads": lambda: dict(check_grads(NET, softmax_cross_entropy, PARAMS, X, Y)),
 }

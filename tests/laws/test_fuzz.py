@@ -17,6 +17,7 @@ import pytest
 
 import nnfunc as nf
 from nnfunc import AnyArray, Layer
+from nnfunc import transforms
 from nnfunc.testing.purity import arrays_in, bits, materialised
 from recipes.branches import product
 
@@ -166,8 +167,9 @@ def on_network(draw: Draw) -> tuple[Callable[..., object], list[Any], dict[str, 
     if kind == 4:
         return through_vjp, [given, params, x, or_junk(draw, array(draw, (n, n_out)))], {"key": key_of(draw)}
     function = pick(
-        draw, nf.loss, nf.grads, nf.value_and_grads, nf.value_and_grads, nf.diagnose, nf.sharded_value_and_grads
-    )
+        draw, nf.loss, nf.grads, nf.value_and_grads, nf.value_and_grads, nf.diagnose, nf.sharded_value_and_grads,
+        through_ensemble,
+    )  # fmt: skip
     options = {
         "weight": weight_of(draw, n),
         "key": key_of(draw),
@@ -186,6 +188,13 @@ def through_vjp(net: Any, params: Any, x: Any, dy: Any, key: Any = None) -> obje
     y, pullback = nf.vjp(net, params, x, key)
     grads, dx = pullback(dy)
     return y, grads, dx()
+
+
+def through_ensemble(net: Any, loss_fn: Any, params: Any, x: Any, y: Any, weight: Any, key: Any, penalty: Any) -> object:
+    stacked, keys = transforms.stack_params([params, params]), None if key is None else [key, 3]
+    outputs = transforms.ensemble_forward(net, stacked, x, keys)
+    found = transforms.ensemble_value_and_grads(net, loss_fn, stacked, x, y, weight=weight, penalty=penalty, keys=keys)
+    return outputs, found, transforms.unstack_params(stacked)
 
 
 def through_optimizer(optimizer: Any, params: Any, grads: Any, lr: Any) -> object:

@@ -11,7 +11,8 @@ from nnfunc import (
     relu, residual, sharded_value_and_grads, summary, train, value_and_grads, vjp, watched,
 )  # fmt: skip
 from nnfunc.transforms import (
-    grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian, per_example_grad_norms, per_example_grads,
+    ensemble_forward, ensemble_value_and_grads, grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian,
+    per_example_grad_norms, per_example_grads,
 )  # fmt: skip
 from recipes.branches import product
 from tests.numeric import bad, same_bits
@@ -128,6 +129,7 @@ FORTH: dict[str, Call] = {
     "vjp": lambda net, params, x, y: vjp(net, params, x)[0],
     "calibrate": lambda net, params, x, y: calibrate(chain(net, batch_norm(3)), with_norm(params), x),
     "activation_stats": lambda net, params, x, y: activation_stats(net, params, x),
+    "ensemble_forward": lambda net, params, x, y: ensemble_forward(net, of_one(params), x),
     "layer_outputs": lambda net, params, x, y: list(layer_outputs(net, params, x).values()),
     "summary": lambda net, params, x, y: len(summary(net, params, x)),
 }
@@ -137,6 +139,7 @@ BACK: dict[str, Call] = {
     "value_and_grads": lambda net, params, x, y: value_and_grads(net, mse, params, x, y, key=1),
     "pullback of vjp": lambda net, params, x, y: back_of(net, params, x, y),
     "shards": lambda net, params, x, y: sharded_value_and_grads(net, mse, params, x, y, shards=2),
+    "ensemble": lambda net, params, x, y: ensemble_value_and_grads(net, mse, of_one(params), x[None], y),
     "diagnose": lambda net, params, x, y: diagnose(net, mse, params, x, y),
     "train": lambda net, params, x, y: list(train(net, mse, params, x, y, epochs=1, lr=0.1))[0][0],
     "overfit_check": lambda net, params, x, y: overfit_check(net, mse, params, x, y, steps=3),
@@ -155,6 +158,11 @@ def with_norm(params: Params) -> Params:
     own: dict[str, Array] = {f"0/{name}": array for name, array in params.items()}
     dtype = next(iter(params.values())).dtype
     return {**own, "1/gamma": np.ones(3, dtype), "1/beta": np.zeros(3, dtype)}
+
+
+def of_one(params: Params) -> Params:
+    """Return params as those of an ensemble of one member, in the same memory."""
+    return {name: array[None] for name, array in params.items()}
 
 
 def back_of(net: Layer, params: Params, x: Array, y: Array) -> object:

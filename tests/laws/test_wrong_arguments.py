@@ -14,6 +14,7 @@ import pytest
 
 import nnfunc as nf
 from nnfunc import Layer
+from nnfunc.transforms import ensemble_forward, ensemble_value_and_grads, stack_params, unstack_params
 from recipes.branches import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 from tests.numeric import bad
@@ -73,6 +74,11 @@ def with_loss(function: Any, net: Any, loss_fn: Any, params: Any, x: Any, y: Any
     return function(net, loss_fn, params, x, y, weight=weight, penalty=penalty, key=key)
 
 
+def of_ensemble(net: Any, loss_fn: Any, stacked: Any, x: Any, y: Any, weight: Any, penalty: Any, keys: Any) -> object:
+    return ensemble_value_and_grads(net, loss_fn, stacked, x, y, weight=weight, penalty=penalty, keys=keys)
+
+
+STACKED = stack_params([PARAMS, PARAMS])
 ON_LOSS = [NET, ENTROPY, PARAMS, X, Y, YES[:, 0] + 1, nf.l2(0.1), 3]
 FIXED = [0, (3, 4), F32]
 GROUPS, AVERAGED = nf.by_name({"*W": nf.adam(), "*": nf.adam()}), nf.averaged(nf.adam(), 0.5)
@@ -167,6 +173,11 @@ CALLS: dict[str, tuple[Callable[..., object], list[Any]]] = {
     "split": (nf.split, [1, 2]),
     "generator": (nf.generator, [1]),
     "load": (nf.load, ["none"]),
+    "stack_params": (lambda *members: stack_params(members), [PARAMS, PARAMS]),
+    "stack_params of all": (stack_params, [[PARAMS, PARAMS]]),
+    "unstack_params": (unstack_params, [STACKED]),
+    "ensemble_forward": (ensemble_forward, [NET, STACKED, X, [1, 2]]),
+    "ensemble_value_and_grads": (of_ensemble, [NET, ENTROPY, STACKED, X, Y, YES[:, 0] + 1, nf.l2(0.1), [1, 2]]),
 }
 # Layers and losses are pieces that a verb only runs, and name themselves.
 NAMES_OF_PIECES = {"adam", "chain", "dense", "forward", "pullback", "softmax_cross_entropy", "mse", "constant_schedule"}
