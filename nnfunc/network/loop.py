@@ -200,6 +200,10 @@ def side_by_side(branches: Sequence[Branch], x: Array) -> tuple[Array, Callable[
         array([[1., 1.]])
     """
     done = [branch(x) for branch in branches]
+    rows = {y.shape[:-1] for y, _ in done}
+    if len(rows) > 1:
+        constraint = "put out arrays of one shape but for their columns"
+        raise ValueError(problem("concatenate", "layers", constraint, listed([str(y.shape) for y, _ in done])))
     ends = list(accumulate(y.shape[-1] for y, _ in done))
 
     def pullback(dy: Array) -> tuple[list[Params], InputGradient]:

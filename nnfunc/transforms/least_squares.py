@@ -16,7 +16,7 @@ from nnfunc.network.kinds import what_needs_key
 from nnfunc.network.verbs import forward
 from nnfunc.pieces.losses import mse
 from nnfunc.transforms.rows import by_row, outputs_pulled
-from nnfunc.values.arrays import lasting, sum_of_squares
+from nnfunc.values.arrays import check_finite, lasting, sum_of_squares
 from nnfunc.values.checks import as_number, as_size, require
 from nnfunc.values.params import mapped, sealed
 from nnfunc.values.types import Array, Layer, Params
@@ -91,6 +91,7 @@ def levenberg_marquardt(
     constraint = f"hold at most {_MOST_PARAMS:,} numbers, as a step solves for all at once (train takes any number)"
     require(0 < size <= _MOST_PARAMS, _NAME, "params", constraint, f"{size:,}")
     rows, targets, weights, _ = counted_rows(_NAME, mse, inputs, y, weight)
+    check_finite(_NAME, "y", targets)
     loss_value(_NAME, net, mse, held, rows, targets, weights, None, None, None)  # which says why, if it is not finite
     shares = np.ones(len(rows)) if weights is None else weights / np.max(weights)
     data = rows.astype(np.float64), targets.astype(np.float64), shares / np.add.reduce(shares)

@@ -89,8 +89,7 @@ def per_example_grad_norms(
     """
     _, kept = _kept_by_row("per_example_grad_norms", net, loss_fn, params, x, y, key)
     with np.errstate(all="ignore"):
-        norms: Array = np.sqrt(np.add.reduce([_squared_norms(factors) for factors in kept.values()], axis=0))
-    return norms
+        return np.sqrt(sum((_squared_norms(factors) for factors in kept.values()), np.zeros(len(np.asarray(x)))))
 
 
 def grad_variance(

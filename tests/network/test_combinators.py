@@ -227,6 +227,10 @@ BAD: Cases = {
         lambda: forward(concatenate(a=columns(2, 4)), {}, X[:, :3]), ValueError,
         r"columns: a/x must have shape \(rows, 4 or more\), got \(5, 3\)",
     ),
+    "outputs of other shapes": (
+        lambda: forward(concatenate(columns(0, 1), elementwise(lambda x, key: x[:, :, None], lambda dy, x: dy[:, :, 0])), {}, X),
+        ValueError, r"concatenate: layers must put out arrays of one shape but for their columns, got \(5, 1\), \(5, 4, 1\)",
+    ),
     "no columns": (lambda: columns(2, 2), ValueError, r"columns: stop must be at least 3, got 2"),
     "columns from the end": (lambda: columns(-1, 2), ValueError, r"columns: start must be at least 0, got -1"),
     "columns with params": (lambda: forward(columns(0, 1), P, X), ValueError, r"columns: .* must not be in params, .*"),

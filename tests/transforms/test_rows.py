@@ -133,6 +133,11 @@ def test_clipping_by_row_through_weights_is_the_clipped_sum() -> None:
         np.testing.assert_allclose(g, by_hand[n], rtol=1e-12, atol=1e-15)
 
 
+def test_a_network_without_params_has_gradients_of_no_length() -> None:
+    assert not per_example_grads(activation(tanh), mse, {}, ROWS, ROWS)
+    assert per_example_grad_norms(activation(tanh), mse, {}, ROWS, ROWS).tolist() == [0.0] * 7
+
+
 def test_float32_stays_float32() -> None:
     net, _, loss_fn, params, y = case("mlp")
     small = {n: a.astype(np.float32) for n, a in params.items()}
