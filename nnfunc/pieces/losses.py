@@ -476,7 +476,7 @@ def masked_loss(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Arr
             constraint = f"have shape (n, {gap.size}), or a multiple of these columns, where a row lacks some of its targets"
             require(fits, "masked", "outputs", constraint, outputs.shape)
             columns = np.arange(outputs.shape[1]).reshape(-1, gap.size)[:, there]
-            own, y = np.ix_(rows, columns.reshape(-1)), y[:, there]
+            own, y = (rows[:, None], columns.reshape(-1)), y[:, there]
         z = outputs[own]
         try:
             y = as_classes(y) if y.ndim < z.ndim else y

@@ -28,7 +28,9 @@ from nnfunc import (
     init,
     loss,
     map_params,
+    masked,
     mse,
+    quantile_loss,
     relu,
     scaled,
     train,
@@ -121,6 +123,8 @@ swapped: Layer = (own_forward, own_init)  # error
 chain((own_forward, own_init))  # error
 reduced: LossFn = only_value  # error
 loss(net, only_value, params, x, x)  # error
+loss(net, masked(only_value), params, x, x)  # error
+quantile_loss(x, x, levels="low")  # error
 half: Layer = (own_init, only_output)  # error
 pullback: Pullback = eager  # error
 chain(relu)  # error
