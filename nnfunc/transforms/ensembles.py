@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import blocks, by_blocks, in_order, means_of, on_logits, row_weights, value_and_grads_pass
+from nnfunc.network.boundary import blocks, by_blocks, in_order, means_of, on_logits, row_weights, rows_with_targets
+from nnfunc.network.boundary import value_and_grads_pass
 from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
 from nnfunc.network.kinds import check_needs_no_key, children, facts, guarded, trained, with_forwards
 from nnfunc.network.loop import chain_forward, combined_forward, residual_forward
@@ -158,7 +159,8 @@ def ensemble_value_and_grads(
     if keys is None:
         check_needs_no_key(function, net, "keys")
     form, loss_on_form = on_logits(net, loss_fn)
-    targets, weights = _targets(function, y, inputs), _weights(function, weight, inputs)
+    targets = _targets(function, y, inputs)
+    weights = _of_targets(function, loss_on_form, targets, _weights(function, weight, inputs))
 
     def alone(i: int) -> object:
         own = _member(held, i), inputs[i], targets[i], None if weights is None else weights[i]
@@ -235,6 +237,16 @@ def _weights(function: str, weight: ArrayLike | None, x: Array) -> Array | None:
     weights: Array = np.broadcast_to(array.astype(np.float64), (members, n))
     if not (weights.min() >= 0 and weights.max() < math.inf and weights.any(axis=1).all()):
         _tell_of_one(lambda i: row_weights(function, weights[i], n), members)
+    return weights
+
+
+def _of_targets(function: str, loss_fn: LossFn, targets: AnyArray, weights: Array | None) -> Array | None:
+    """Return the weights, with 0 for rows that have no target under a masked loss."""
+    for member, own in enumerate(targets):
+        there = rows_with_targets(function, loss_fn, own)
+        if there is not None:
+            weights = np.ones(targets.shape[:2]) if weights is None else np.array(weights)
+            weights[member, np.setdiff1d(np.arange(len(own)), there)] = 0
     return weights
 
 

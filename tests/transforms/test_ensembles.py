@@ -8,7 +8,8 @@ from numpy.typing import DTypeLike
 
 from nnfunc import (
     AnyArray, Array, Key, Layer, Optimizer, Params, Pullback, activation, adam, adamw, batch_norm, calibrate, chain, columns,
-    combine, concatenate, cross_entropy, dense, dropout, elu, forward, gelu, init, l2, layer_norm, log_softmax, mse, relu, residual,
+    combine, concatenate, cross_entropy, dense, dropout, elu, forward, gelu, init, l2, layer_norm, log_softmax, masked, mse, relu,
+    residual,
     sgd, softmax, split, tanh, value_and_grads, watched,
 )  # fmt: skip
 from nnfunc.transforms import ensemble_forward, ensemble_value_and_grads, stack_params, unstack_params
@@ -144,6 +145,18 @@ def test_what_stands_in_rows_of_weight_0_does_not_count() -> None:
     x, y = np.broadcast_to(x, ROWS.shape).copy(), np.broadcast_to(y, TARGETS.shape).copy()
     x[WEIGHTS == 0], y[WEIGHTS == 0] = np.nan, np.inf
     assert same_bits(ensemble_value_and_grads(net, mse, stacked, x, y, weight=WEIGHTS), expected)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHTS])
+def test_a_row_without_a_target_is_as_if_it_were_not_there(weight: AnyArray | None) -> None:
+    net, y = chain(dense(3, 4, tanh), dense(4, 2)), TARGETS.copy()
+    y[0, 2], y[1, :2], y[3, 6, 0] = np.nan, np.nan, np.nan
+    members = [init(net, i, np.float64) for i in range(M)]
+    values, g = ensemble_value_and_grads(net, masked(mse), stack_params(members), ROWS, y, weight=weight)
+    for i, (member, own) in enumerate(zip(members, unstack_params(g), strict=True)):
+        value, alone = value_and_grads(net, masked(mse), member, ROWS[i], y[i], weight=None if weight is None else weight[i])
+        assert values[i] == pytest.approx(value, rel=1e-13)
+        assert relative_error(own, alone) < 1e-13
 
 
 def test_losses_on_probabilities_are_computed_from_logits() -> None:
