@@ -16,7 +16,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import in_order, loss_pass, on_logits, prepared
+from nnfunc.network.boundary import counted_rows, in_order, loss_pass, on_logits, prepared
 from nnfunc.network.guard import check_layer, losses_of, run
 from nnfunc.network.kinds import children, facts, guarded, map_layers, unwrapped
 from nnfunc.pieces.activations import Rule
@@ -113,7 +113,7 @@ def grad_variance(
     Reference:
         McCandlish, Kaplan, Amodei et al. (2018), "An empirical model of large-batch training", section 2.
     """
-    held, kept = _kept_by_row("grad_variance", net, loss_fn, params, x, y, key)
+    held, kept = _kept_by_row("grad_variance", net, loss_fn, params, x, y, key, blank=False)
     with np.errstate(all="ignore"):
         return in_order({name: _variance(factors).astype(held[name].dtype) for name, factors in kept.items()}, held)
 
@@ -197,13 +197,19 @@ def outputs_pulled(
 
 
 def _kept_by_row(
-    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, key: Key | None
+    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, key: Key | None, *,
+    blank: bool = True,
 ) -> tuple[Params, Kept]:
-    """Return the params as they are used, and what the gradients of the rows' own losses are made of."""
+    """Return the params as they are used, and what the gradients of the rows' own losses are made of.
+
+    Rows without a target under a masked loss have the gradient 0; unless `blank`, they are left out.
+    """
     check_layer(function, "net", net)
     net, held, inputs = prepared(function, net, params, x, key)
     net, loss_fn = on_logits(net, loss_fn)
     targets = as_targets(function, "y", y, inputs.dtype, len(inputs))
+    if not blank:
+        inputs, targets, _, _ = counted_rows(function, loss_fn, inputs, targets, None)
     kept: Kept = {}
     with np.errstate(all="ignore"):
         outputs, pullback = run(function, _by_row(function, net, kept)[1], held, inputs, key)

@@ -16,6 +16,7 @@ from nnfunc import (
     softmax, softmax_cross_entropy, tanh, train, value_and_grads,
 )  # fmt: skip
 from nnfunc.testing import check_loss
+from nnfunc.transforms import ensemble_value_and_grads, grad_variance, per_example_grads, stack_params
 from tests.numeric import bad, same_bits
 from tests.sentences import Cases, assert_sentence
 
@@ -180,6 +181,30 @@ def test_a_masked_loss_pickles() -> None:
     held = pickle.loads(pickle.dumps(masked(partial(huber, delta=2.0))))
     y = with_gaps(VALUES)
     assert same_bits(held(VALUES + 1, y), masked(partial(huber, delta=2.0))(VALUES + 1, y))
+
+
+def test_rows_without_a_target_count_in_no_function_of_a_network() -> None:
+    net = ending(dense(5, 2))
+    members, y = [init(net, key, np.float64) for key in range(3)], with_gaps(VALUES)
+    stacked = stack_params(members)
+    own = np.stack([y, with_gaps(VALUES, np.arange(N) > 3), VALUES])
+    for targets in (np.stack([y] * 3), own):
+        for weight in (None, WEIGHT):
+            values, g = ensemble_value_and_grads(net, masked(mse), stacked, X, targets, weight=weight)
+            for i, member in enumerate(members):
+                value, expected = value_and_grads(net, masked(mse), member, X, targets[i], weight=weight)
+                assert values[i] == pytest.approx(value, rel=1e-12)
+                assert all(g[name][i] == pytest.approx(a, rel=1e-9, abs=1e-13) for name, a in expected.items())
+    own[1] = np.nan
+    with pytest.raises(ValueError, match=r"ensemble_value_and_grads: y must hold a target .*, got NaN in all 40"):
+        ensemble_value_and_grads(net, masked(mse), stacked, X, own)
+    by_row = per_example_grads(net, masked(mse), members[0], X, y)
+    variance = grad_variance(net, masked(mse), members[0], X, y)
+    expected = grad_variance(net, mse, members[0], X[OK], y[OK])
+    for name, a in by_row.items():
+        assert not a[BLANK].any()
+        assert variance[name] == pytest.approx(expected[name], rel=1e-12)
+        assert variance[name] == pytest.approx(a[OK].var(axis=0), rel=1e-9)
 
 
 def test_batches_of_a_run_are_made_of_the_rows_that_count(tmp_path: Path) -> None:
