@@ -1,6 +1,7 @@
 """Pieces of one's own, as a user writes them in a typed script: mypy --strict accepts all."""
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import SupportsFloat
 
@@ -10,6 +11,7 @@ from nnfunc import (
     Activation,
     AnyArray,
     Array,
+    Branch,
     DType,
     ForwardFn,
     GradTransform,
@@ -35,6 +37,9 @@ from nnfunc import (
     by_name,
     chain,
     clip_by_global_norm,
+    columns,
+    combine,
+    concatenate,
     cosine_decay_schedule,
     dense,
     early_stopping,
@@ -44,6 +49,7 @@ from nnfunc import (
     grads,
     huber,
     init,
+    layer_outputs,
     leaky_relu,
     load,
     loss,
@@ -73,6 +79,14 @@ from nnfunc.testing import (
     check_pure,
     check_schedule,
     check_transform,
+)
+from nnfunc.transforms import (
+    ensemble_value_and_grads,
+    hvp,
+    levenberg_marquardt,
+    per_example_grad_norms,
+    per_example_grads,
+    stack_params,
 )
 
 
@@ -147,6 +161,19 @@ def watch_update(state: State, metric: SupportsFloat) -> State:
     return freeze({"best": min(float(metric), float(state["best"])), "stop": False, "improved": True})
 
 
+# A layer made of layers, in the form that `combine` asks for.
+def product(
+    branches: Sequence[Branch], x: Array
+) -> tuple[Array, Callable[[Array], tuple[Sequence[Params], InputGradient]]]:
+    (a, back_a), (b, back_b) = (branch(x) for branch in branches)
+
+    def pullback(dy: Array) -> tuple[Sequence[Params], InputGradient]:
+        (grads_a, dx_a), (grads_b, dx_b) = back_a(dy * b), back_b(dy * a)
+        return (grads_a, grads_b), lambda: dx_a() + dx_b()
+
+    return a * b, pullback
+
+
 groups: Optimizer = by_name({"hidden/*": scaled(adam(), 0.1), "out/*": (sign_init, sign_step), "*": None})
 optimizers: list[Optimizer] = [(sign_init, sign_step), adam(), averaged(groups, 0.999)]
 schedules: list[Schedule] = [inverse, cosine_decay_schedule(0.1, 10), lambda step: 0.1]
@@ -185,6 +212,15 @@ params = {**select(final, "params"), **params}
 average: Params = averaged_params(final)
 vector, unravel = ravel(params)
 params = unravel(vector - 0.1 * ravel(grads(net, cubic, params, [[1.0, 2.0]], [[1.0]]))[0])
+made: Layer = combine(product, dense(2, 3), towers=concatenate(columns(0, 1), dense(2, 2, bias=False)))
+hidden: dict[str, Array] = layer_outputs(made, init(made, 0), [[1.0, 2.0]])
+norms: Array = per_example_grad_norms(net, mse, params, [[1.0, 2.0]], [[1.0]])
+rows: Params = per_example_grads(net, mse, params, [[1.0, 2.0]], [[1.0]])
+curved: Params = hvp(net, mse, params, [[1.0, 2.0]], [[1.0]], vector=params)
+fitted, steps = finish(levenberg_marquardt(net, params, [[1.0, 2.0]], [[1.0]], steps=3))
+last_step: int = steps[-1]["step"]
+members: Params = stack_params([params, fitted])
+values, member_grads = ensemble_value_and_grads(net, mse, members, [[1.0, 2.0]], [[1.0]])
 half_of_a_layer: InitFn = gain(3)[0]
 other_half: ForwardFn = gain_forward
 half_of_an_optimizer: OptimizerStep = sign_step

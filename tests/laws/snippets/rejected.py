@@ -22,6 +22,8 @@ from nnfunc import (
     averaged,
     by_name,
     chain,
+    combine,
+    concatenate,
     dense,
     finish,
     forward,
@@ -138,3 +140,6 @@ by_name({"*": adam})  # error
 scaled(adam, 0.1)  # error
 averaged(adam(), "0.9")  # error
 finish([1])  # error
+combine(only_output, net)  # error
+combine(net, net)  # error
+concatenate(relu)  # error
