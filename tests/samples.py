@@ -15,8 +15,11 @@ from nnfunc import (
     batch_norm,
     calibrate,
     chain,
+    columns,
+    concatenate,
     dense,
     dropout,
+    embedding,
     init,
     layer_norm,
     relu,
@@ -56,3 +59,7 @@ REGULARISED: dict[str, Layer] = {
 }
 ROWS: Array = np.random.default_rng(3).normal(size=(7, 3)) * [1, 5, 0.1] + [0, 10, -3]
 TARGETS: Array = np.random.default_rng(4).normal(size=(7, 2))
+
+# Codes in two columns beside two of numbers, which have slopes.
+CODED: Layer = chain(concatenate(chain(columns(0, 2), embedding(4, 2)), columns(2, 4)), dense(6, 3, tanh), dense(3, 2))
+CODED_ROWS: Array = np.column_stack([np.arange(14).reshape(7, 2) % 4, ROWS[:, :2]])

@@ -108,7 +108,7 @@ def diagnose(
     if penalty is not None:
         _replay_penalty(penalty, trained(net, held), stages)
     first = _first_bad(stages)
-    warning = unfit or _scale_of_columns(inputs)
+    warning = unfit or _scale_of_columns(net, inputs)
     if first is None:
         return {"finite": True, "first": None, "text": _finite_text(stages), "cause": warning, "stages": stages}
     cause = _cause(first, net, loss_fn, held, inputs) or warning or "values grew too large for the dtype on the way"
@@ -174,19 +174,25 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) 
     made_in = name.removeprefix(_INPUT_OF) if name.startswith(_INPUT_OF) else name.rpartition("/")[0]
     if kind == "gradient" and made_in in custom:
         return f"a broken step: the way back of a layer that is not the library's own made the gradient of {name}"
-    return _scale_of_columns(x) or _scale_of_params(params)
+    return _scale_of_columns(net, x) or _scale_of_params(params)
 
 
-def _scale_of_columns(x: Array) -> str:
-    """Say which column of the inputs is far larger than the others, if one is."""
+def _scale_of_columns(net: Layer, x: Array) -> str:
+    """Say which column of the inputs is far larger than the others, if one is; what an embedding looks up has no scale."""
     if x.ndim != 2:
         return ""
     sizes = np.max(np.abs(x), axis=0).astype(np.float64)
+    known = [own["shapes"] for _, layer in walk(net) if (own := facts(layer)) is not None]
+    codes = max((shapes["table"][0] for shapes in known if "table" in shapes), default=0)
+    numbers = np.flatnonzero((sizes >= codes) | (x != np.floor(x)).any(axis=0))
+    if not numbers.size:
+        return ""
+    sizes = sizes[numbers]
     worst = int(np.argmax(np.where(np.isfinite(sizes), sizes, 0)))
     usual = float(np.median(np.delete(sizes, worst))) if sizes.size > 1 else 1.0
     if not _LARGE * max(usual, 1.0) < sizes[worst] < math.inf:
         return ""
-    return f"input scale: column {worst} of x reaches {sizes[worst]:.3g}, a usual one {usual:.3g}; standardize it"
+    return f"input scale: column {numbers[worst]} of x reaches {sizes[worst]:.3g}, a usual one {usual:.3g}; standardize it"
 
 
 def _scale_of_params(params: Params) -> str:

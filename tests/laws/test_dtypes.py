@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from nnfunc import Array, activation, calibrate, forward, grads, init, l2, mse, sgd_step, vjp
 from tests.laws.calls import ACTIVATIONS
 from tests.laws.data import NET, X, Z
-from tests.samples import REGULARISED, ROWS, TARGETS
+from tests.samples import CODED, CODED_ROWS, REGULARISED, ROWS, TARGETS
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -36,8 +36,8 @@ def test_activations_keep_the_dtype(f: Callable[[Array], Array], dtype: DTypeLik
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_closed_under_noise_norms_and_penalties(dtype: DTypeLike) -> None:
-    for net in REGULARISED.values():
+    for net, x in (*((net, ROWS) for net in REGULARISED.values()), (CODED, CODED_ROWS)):
         params = init(net, 0, dtype)
-        g = grads(net, mse, params, ROWS, TARGETS, key=1, penalty=l2(0.1))
-        assert {a.dtype for a in (*g.values(), *calibrate(net, params, ROWS).values())} == {np.dtype(dtype)}
-        assert forward(net, params, ROWS, key=2).dtype == dtype
+        g = grads(net, mse, params, x, TARGETS, key=1, penalty=l2(0.1))
+        assert {a.dtype for a in (*g.values(), *calibrate(net, params, x).values())} == {np.dtype(dtype)}
+        assert forward(net, params, x, key=2).dtype == dtype

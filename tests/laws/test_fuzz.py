@@ -18,6 +18,7 @@ import pytest
 import nnfunc as nf
 from nnfunc import AnyArray, Layer
 from nnfunc import transforms
+from nnfunc.network.kinds import takes_codes
 from nnfunc.testing.purity import arrays_in, bits, materialised
 from recipes.branches import product
 
@@ -52,6 +53,8 @@ def network(draw: Draw) -> tuple[Layer, int, int]:
             parts.append(nf.dense(b + 1, b))
         if draw.random() < 0.1:
             parts.append(nf.combine(product, nf.dense(b, b), nf.dropout(0.5)))
+    if draw.random() < 0.1:
+        return nf.chain(nf.embedding(5, widths[0]), *parts), 1, widths[-1]
     return (parts[0] if len(parts) == 1 else nf.chain(*parts)), widths[0], widths[-1]
 
 
@@ -148,6 +151,8 @@ def on_network(draw: Draw) -> tuple[Callable[..., object], list[Any], dict[str, 
     net, n_in, n_out = network(draw)
     n = int(draw.integers(0, 6))
     params, x = params_of(draw, net), or_junk(draw, array(draw, (n, n_in if draw.random() < 0.95 else n_in + 1)), 0.03)
+    if takes_codes(net) and draw.random() < 0.8:
+        x = draw.integers(0, 5 if draw.random() < 0.8 else 7, (n, 1)).astype(pick(draw, np.float32, np.float64))
     given = or_junk(draw, net, 0.02)
     if draw.random() < 0.3:
         try:

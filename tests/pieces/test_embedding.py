@@ -5,15 +5,15 @@ from functools import partial
 
 import numpy as np
 import pytest
+from numpy.typing import DTypeLike
 
 from nnfunc import (
-    AnyArray, Array, adamw, calibrate, chain, check_grads, columns, concatenate, constant, dense, embedding, finish, forward,
-    grads, init, l2, layer_norm, loss, mse, one_hot, relu, select, sgd_step, sharded_value_and_grads, softmax_cross_entropy,
-    summary, tanh, train, vjp,
+    AnyArray, Array, adamw, calibrate, chain, check_grads, columns, concatenate, constant, current_params, dense, diagnose,
+    embedding, finish, forward, grads, init, l2, layer_norm, loss, mse, one_hot, relu, residual, select, sgd_step,
+    sharded_value_and_grads, softmax_cross_entropy, summary, tanh, train, vjp,
 )  # fmt: skip
-from nnfunc.pieces.embedding import summed_by_code
 from nnfunc.testing import check_layer
-from nnfunc.transforms import per_example_grad_norms, per_example_grads
+from nnfunc.transforms import grad_variance, jacobian, params_jacobian, per_example_grad_norms, per_example_grads
 from tests.numeric import bad, same_bits
 from tests.sentences import Cases, assert_sentence
 
@@ -38,14 +38,18 @@ def test_it_is_a_dense_layer_without_bias_on_one_hot_rows() -> None:
     assert not dx().any() and dx().shape == CODES.shape
 
 
-@pytest.mark.parametrize(("rows", "n"), [(1, 1), (7, 3), (50, 64), (50, 65), (300, 1000), (2, 100_000)])
-def test_gradients_are_summed_by_code_as_by_a_loop(rows: int, n: int) -> None:
-    codes, dy = DRAW.integers(0, n, rows), DRAW.normal(size=(rows, 2))
-    expected = np.zeros((n, 2))
-    for code, row in zip(codes, dy, strict=True):
-        expected[code] += row
-    np.testing.assert_allclose(summed_by_code(codes, dy, n), expected, rtol=1e-12, atol=1e-15)
-    assert summed_by_code(codes, dy.astype(np.float32), n).dtype == np.float32
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("rows", "k", "n"), [(0, 1, 3), (1, 1, 1), (7, 3, 3), (300, 2, 1000), (2, 1, 100_000)])
+def test_gradients_are_summed_by_code_as_by_a_loop(rows: int, k: int, n: int, dtype: DTypeLike) -> None:
+    codes, dy = DRAW.integers(0, n, (rows, k)), DRAW.normal(size=(2 * k, rows)).astype(dtype).T  # not in order of rows
+    expected = np.zeros((n, 2), dtype)
+    for i, row in enumerate(codes):
+        for j, code in enumerate(row):
+            expected[code] += dy[i, 2 * j : 2 * j + 2]
+    y, pullback = embedding(n, 2)[1]({"table": np.ones((n, 2), dtype)}, codes.astype(dtype), None)
+    found, dx = pullback(dy)
+    assert same_bits(found["table"], expected)
+    assert same_bits((y, dx()), (np.ones((rows, 2 * k), dtype), np.zeros((rows, k), dtype)))
 
 
 def test_slopes_are_right_and_codes_are_not_moved() -> None:
@@ -96,6 +100,11 @@ def test_gradients_by_row_of_a_table_that_several_columns_share() -> None:
     params, x = init(NET, 0, np.float64), CODES.astype(float)
     x[0] = x[0, 0]  # one code twice in a row
     found = per_example_grads(NET, softmax_cross_entropy, params, x, Y)
+    variance = grad_variance(NET, softmax_cross_entropy, params, x, Y)["table/table"]
+    np.testing.assert_allclose(variance, found["table/table"].var(axis=0), rtol=1e-10, atol=1e-16)
+    slope = vjp(NET, params, x[3:4])[1]([[0.0, 1.0]])[0]["table/table"]
+    np.testing.assert_allclose(params_jacobian(NET, params, x)["table/table"][3, 1], slope, rtol=1e-13)
+    assert not jacobian(NET, params, x).any()
     norms = per_example_grad_norms(NET, softmax_cross_entropy, params, x, Y)
     for row in range(12):
         alone = grads(NET, softmax_cross_entropy, params, x[row : row + 1], Y[row : row + 1])
@@ -113,24 +122,58 @@ def test_start_and_summary() -> None:
     assert same_bits(forward(NET, P, -X * 0), forward(NET, P, X * 0))  # -0 is 0
 
 
+def test_a_column_of_codes_is_not_told_to_be_standardized() -> None:
+    net = chain(concatenate(chain(columns(0, 1), embedding(5000, 2)), columns(1, 3)), dense(4, 1))
+    x = np.column_stack([np.arange(4990.0, 5000), DRAW.normal(size=(10, 2))])
+    params = init(net, 0)
+    assert diagnose(net, mse, params, x, x[:, 1:2])["cause"] == ""
+    assert diagnose(dense(3, 1), mse, init(dense(3, 1), 0), x, x[:, 1:2])["cause"].startswith("input scale: column 0 of x")
+    large = diagnose(net, mse, params, x * [1, 1e5, 1], x[:, 1:2])
+    assert large["cause"].startswith("input scale: column 1 of x reaches")
+    codes = chain(embedding(5000, 2), dense(2, 1))
+    assert diagnose(codes, mse, init(codes, 0), x[:, :1], x[:, 1:2])["cause"] == ""
+
+
+def test_codes_that_were_never_met_stay_as_they_were_drawn() -> None:
+    params = init(NET, 3)
+    met = X * 0 + DRAW.integers(0, 4, X.shape)
+    state, _ = finish(train(NET, softmax_cross_entropy, params, met, Y, epochs=3, lr=0.1, optimizer=adamw(), penalty=l2(0.1)))
+    after = current_params(state)["table/table"]
+    assert same_bits(after[4], params["table/table"][4])
+    assert (after[:4] != params["table/table"][:4]).all()
+
+
+def test_an_embedding_stays_out_of_a_residual() -> None:
+    with pytest.raises(ValueError, match=r"^residual: layer must keep the shape \(12, 2\) of x, got \(12, 6\)$"):
+        forward(residual(embedding(5, 3)), init(embedding(5, 3), 0), X)
+
+
+def test_more_codes_than_float32_can_count() -> None:
+    table = np.zeros(((1 << 24) + 1, 1))
+    table[-1] = 7
+    assert forward(BIG(), {"table": table}, [[float(1 << 24)], [3.0]]).tolist() == [[7], [0]]
+
+
 BIG = partial(embedding, (1 << 24) + 1, 1)
 BAD: Cases = {
     "a code too large": (
         lambda: forward(NET, P, [[0.0, 1.0], [2.0, 5.0]]), ValueError,
-        r"embedding: table/x must hold whole numbers from 0 to 4, got 5 at \[1, 1\]",
+        r"embedding: table/x must hold whole numbers from 0 to 4, got 5.0 at \[1, 1\] \(1 of 4 values\)",
     ),
     "a code below 0": (lambda: forward(NET, P, -X - 1), ValueError, r"embedding: table/x must hold whole numbers from 0 to 4, got -.*"),
-    "no whole number": (lambda: forward(NET, P, X + 0.5), ValueError, r"embedding: table/x must hold whole numbers .*, got \d\.5 at \[0, 0\]"),
-    "a NaN": (lambda: forward(NET, P, X * np.nan), ValueError, r"embedding: table/x must hold whole numbers .*, got nan at \[0, 0\]"),
-    "infinite": (lambda: forward(NET, P, X + np.inf), ValueError, r"embedding: table/x must hold whole .*, got inf at \[0, 0\]"),
+    "no whole number": (lambda: forward(NET, P, X + 0.5), ValueError, r"embedding: table/x must hold whole numbers .*, got \d\.5 at \[0, 0\] .*"),
+    "a NaN": (lambda: forward(NET, P, X * np.nan), FloatingPointError, r"embedding: table/x must hold whole numbers .*, got nan at \[0, 0\] .*"),
+    "infinite": (lambda: forward(NET, P, X + np.inf), FloatingPointError, r"embedding: table/x must hold whole .*, got inf at \[0, 0\] .*"),
     "codes of one axis": (
         lambda: forward(NET, P, X[:, 0]), ValueError,
         r"embedding: table/x must have shape \(rows, columns of codes\); one column is x\[:, None\], got \(12,\)",
     ),
     "too many for float32": (
-        lambda: forward(BIG(), {"table": np.zeros(((1 << 24) + 1, 1), np.float32)}, X), ValueError,
-        r"embedding: x must be float64, as float32 cannot count to 16,777,217, got float32",
+        lambda: forward(BIG(), {"table": np.zeros(((1 << 24) + 1, 1), np.float32)}, X), TypeError,
+        r"embedding: x must be float64, as params in float64 make it \(float32 cannot count to 16,777,217\), got float32",
     ),
+    "a tenth": (lambda: forward(NET, P, X * 0 + 1.1), ValueError, r"embedding: table/x must .*, got 1\.1 at \[0, 0\] \(24 of 24 values\)"),
+    "codes of three axes": (lambda: forward(NET, P, X[:, None]), ValueError, r"embedding: table/x must have shape .*, got \(12, 1, 2\)"),
     "a table of another shape": (
         lambda: forward(embedding(5, 3), {"table": np.zeros((5, 2))}, X), ValueError, r"embedding: table must have shape \(5, 3\), got \(5, 2\)"
     ),
