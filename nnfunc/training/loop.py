@@ -177,8 +177,8 @@ def finish(run: Iterable[tuple[S, R]]) -> tuple[S, list[R]]:
     except TypeError as error:
         raise TypeError(problem("finish", "run", wanted, describe(run))) from error
     for pair in pairs:
-        is_pair = isinstance(pair, tuple) and len(pair) == 2
-        require(is_pair, "finish", "run", wanted, f"one of {describe(pair)}", TypeError)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(problem("finish", "run", wanted, f"one of {describe(pair)}"))
         last = [pair[0]]
         reports.append(pair[1])
     none = "none (more epochs than are done give more)"

@@ -8,9 +8,10 @@ import numpy as np
 import online
 import policy_gradient
 import pytest
+import transfer
 import why_this_digit
 
-from nnfunc import forward, init, map_params, softmax
+from nnfunc import current_params, forward, init, map_params, softmax
 
 
 def test_a_convolution_makes_fewer_mistakes_than_a_dense_layer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +37,20 @@ def test_a_rate_thirty_times_too_small_or_too_large_trains_worse() -> None:
     for name, (low, good, high) in learning_rate.main().items():
         assert good > 0.93, name
         assert max(low, high) < good - 0.02, name
+
+
+def test_what_was_learnt_before_helps_most_when_all_goes_on_slowly() -> None:
+    as_it_is, nothing, frozen, tuned, averaged = transfer.main().values()
+    assert as_it_is < 0.1
+    assert nothing < frozen < tuned
+    assert min(tuned, averaged) > nothing + 0.03
+
+
+def test_frozen_features_stay_to_the_bit() -> None:
+    x, start = np.ones((6, 64), np.float32), init(transfer.NET, 0)
+    params = current_params(transfer.trained(start, x, np.arange(6), transfer.FROZEN, epochs=3))
+    moved = [name for name in start if not np.array_equal(start[name], params[name])]
+    assert moved == ["out/W", "out/b"]
 
 
 # The policy gradient, its environment and its estimate

@@ -212,6 +212,14 @@ def test_finish_gives_the_last_state_and_every_report() -> None:
     assert finish([(1, "a"), (2, "b")]) == (2, ["a", "b"])
 
 
+def test_finish_writes_no_state_out() -> None:
+    class Unwritable:
+        def __repr__(self) -> str:
+            raise AssertionError("a state was written out, which takes longer than an epoch")
+
+    assert finish([(Unwritable(), 0)])[1] == [0]
+
+
 def test_finish_holds_one_state_at_a_time() -> None:
     taken: list[int] = []
 
