@@ -13,13 +13,14 @@ from numpy.typing import ArrayLike
 from nnfunc.network.boundary import blocks, by_blocks, in_order, means_of, on_logits, row_weights, rows_with_targets
 from nnfunc.network.boundary import value_and_grads_pass
 from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
-from nnfunc.network.kinds import check_needs_no_key, children, facts, guarded, trained, with_forwards
+from nnfunc.network.kinds import check_needs_no_key, children, guarded, trained, with_forwards
 from nnfunc.network.loop import chain_forward, combined_forward, residual_forward
 from nnfunc.network.verbs import forward as forward_of_one
 from nnfunc.pieces.activations import Rule, relu, relu_in_place
 from nnfunc.pieces.layers import activation_forward, check_columns, check_fields, columns_forward, dense_forward
 from nnfunc.pieces.layers import dense_shapes, identity_forward
-from nnfunc.values.arrays import as_inputs, as_real, as_targets, check_finite, ones, owned
+from nnfunc.pieces.losses import is_masked
+from nnfunc.values.arrays import as_inputs, as_real, as_targets, check_finite, ones
 from nnfunc.values.checks import as_tuple, listed, problem, require, restated
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params, mapped, sealed
@@ -120,7 +121,7 @@ def ensemble_forward(net: Layer, stacked: Params, x: ArrayLike, keys: Sequence[K
     except (TypeError, ValueError, FloatingPointError):
         _tell_of_one(lambda i: forward_of_one(net, _member(held, i), inputs[i], paths[i]), len(inputs))
         raise
-    return owned(found[0]) if len(found) == 1 else np.concatenate(found, axis=1)
+    return np.concatenate(found, axis=1)
 
 
 @np.errstate(all="ignore")
@@ -159,15 +160,15 @@ def ensemble_value_and_grads(
     if keys is None:
         check_needs_no_key(function, net, "keys")
     form, loss_on_form = on_logits(net, loss_fn)
-    targets = _targets(function, y, inputs)
-    weights = _of_targets(function, loss_on_form, targets, _weights(function, weight, inputs))
+    targets, weights = _targets(function, y, inputs), _weights(function, weight, inputs)
 
     def alone(i: int) -> object:
         own = _member(held, i), inputs[i], targets[i], None if weights is None else weights[i]
         return value_and_grads_pass(function, net, loss_fn, *own, None, penalty, paths[i])
 
     try:
-        x_rows, y_rows, w_rows, counts = _rows_that_count(inputs, targets, weights)
+        counted = _of_targets(function, loss_on_form, targets, weights)
+        x_rows, y_rows, w_rows, counts = _rows_that_count(inputs, targets, counted)
         batched = _batched(form, paths, counts)
         outputs, pullback = run(function, batched, held, x_rows, None if keys is None else ())
         losses, dy = losses_of(function, loss_on_form, _flat(outputs), _flat(y_rows))
@@ -242,7 +243,7 @@ def _weights(function: str, weight: ArrayLike | None, x: Array) -> Array | None:
 
 def _of_targets(function: str, loss_fn: LossFn, targets: AnyArray, weights: Array | None) -> Array | None:
     """Return the weights, with 0 for rows that have no target under a masked loss."""
-    for member, own in enumerate(targets):
+    for member, own in enumerate(targets) if is_masked(loss_fn) else ():
         there = rows_with_targets(function, loss_fn, own)
         if there is not None:
             weights = np.ones(targets.shape[:2]) if weights is None else np.array(weights)
@@ -297,7 +298,7 @@ def _batched(layer: Layer, paths: Paths, counts: list[int] | None) -> OwnForward
     """Return the forward of a layer for all members: of params (M, ...) and x (M, n, ...).
 
     Its key is what comes behind each member's own: the loop deals out `()`, and a layer that draws puts them together.
-    A combination of a user's own may count on two axes, and a tap on its member's tensors.
+    What a user's own function makes of branches has the guard around it, and may count on two axes.
     """
     forward = layer[1]
     if isinstance(forward, partial):
@@ -307,7 +308,7 @@ def _batched(layer: Layer, paths: Paths, counts: list[int] | None) -> OwnForward
             return partial(_by_rows, forward)
         if forward.func is identity_forward:
             return forward
-        if forward.func in (chain_forward, residual_forward) or (forward.func is combined_forward and facts(layer)):
+        if forward.func in (chain_forward, residual_forward, combined_forward):
             return with_forwards(layer, [_batched(inner, paths, counts) for _, inner in children(layer)])
     return partial(_by_member, guarded(forward), paths, counts)
 

@@ -1,5 +1,6 @@
 """Ensembles: every member is what it is alone."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 from numpy.typing import DTypeLike
 
 from nnfunc import (
-    AnyArray, Array, Key, Layer, Optimizer, Params, Pullback, activation, adam, adamw, batch_norm, calibrate, chain, columns,
-    combine, concatenate, cross_entropy, dense, dropout, elu, forward, gelu, init, l2, layer_norm, log_softmax, masked, mse, relu,
-    residual,
-    sgd, softmax, split, tanh, value_and_grads, watched,
+    AnyArray, Array, Branch, InputGradient, Key, Layer, Optimizer, Params, Pullback, activation, adam, adamw,
+    batch_norm, calibrate, chain, columns, combine, concatenate, cross_entropy, dense, dropout, elu, forward, gelu,
+    init, l2, layer_norm, log_softmax, masked, mse, relu, residual, sgd, softmax, split, tanh, value_and_grads,
+    watched,
 )  # fmt: skip
 from nnfunc.transforms import ensemble_forward, ensemble_value_and_grads, stack_params, unstack_params
 from recipes.branches import product
@@ -55,6 +56,19 @@ WEIGHTS: AnyArray = np.array(
     [[1, 0, 2, 0, 0, 3, 1], [1, 2, 3, 1, 2, 3, 1], [0, 0, 0, 2, 1, 0, 0.5], [0, 1, 1, 1, 1, 1, 1]], dtype=float
 )
 KEYS: list[Key] = [7, (7, 1), (8,), 2**100]
+
+
+def turned(branches: Sequence[Branch], x: Array) -> tuple[Array, Callable[[Array], tuple[list[Params], InputGradient]]]:
+    """Run a branch on the columns in reverse, which is only right on two axes."""
+    y, back = branches[0](x[:, ::-1])
+
+    def pullback(dy: Array) -> tuple[list[Params], InputGradient]:
+        grads, dx = back(dy)
+        return [grads], lambda: dx()[:, ::-1]
+
+    return y, pullback
+
+
 NETS: dict[str, Layer] = {
     **REGULARISED,
     "one layer": dense(3, 2, tanh),
@@ -63,6 +77,7 @@ NETS: dict[str, Layer] = {
     "a chain of one": chain(chain(dropout(0.5)), dense(3, 2)),
     "side by side": concatenate(a=chain(columns(0, 1), dense(1, 1)), b=chain(columns(1, 3), dense(2, 1), dropout(0.5))),
     "branches of one's own": chain(combine(product, dense(3, 4), chain(dense(3, 4), dropout(0.2))), dense(4, 2)),
+    "a branch on columns in reverse": combine(turned, dense(3, 2)),
     "shared weights": chain(dense(3, 4), combine(shared, dense(2, 2))),
     "a layer of one's own": chain(dense(3, 3), elementwise(lambda x, key: np.sin(x), lambda dy, x: dy * np.cos(x)), dense(3, 2)),
     "watched": watched(chain(dense(3, 3), residual(dense(3, 3)), dense(3, 2)), lambda path, tensor: None),
@@ -127,6 +142,25 @@ def test_the_comparison_can_fail() -> None:
         assert_as_alone(dense(3, 2, of_all_rows), ROWS, TARGETS, None, None)
 
 
+def test_rows_that_count_stay_in_order_and_so_under_their_own_masks() -> None:
+    net, x, y = NETS["dropout"], DRAW.normal(size=(60, 3)), DRAW.normal(size=(60, 2))
+    assert_as_alone(net, x, y, DRAW.integers(0, 3, (M, 60)), KEYS)
+
+
+def test_no_penalty_sees_what_calibrate_has_put_there() -> None:
+    names: list[list[str]] = []
+
+    def told(params: Params) -> tuple[float, Params]:
+        names.append(list(params))
+        return 0.0, {}
+
+    stacked = stack_params(members_of(REGULARISED["batch norm"]))
+    _, g = ensemble_value_and_grads(REGULARISED["batch norm"], mse, stacked, ROWS, TARGETS, penalty=told, keys=KEYS)
+    assert names == [list(g)] * M
+    assert "0/mean" in stacked
+    assert "0/mean" not in g
+
+
 def test_a_bootstrap_by_weights_is_one_by_rows() -> None:
     net, draws = NETS["one layer"], DRAW.integers(0, N, (M, N))
     stacked, x, y = stack_params(members_of(net)), ROWS[0], TARGETS[0]
@@ -138,12 +172,15 @@ def test_a_bootstrap_by_weights_is_one_by_rows() -> None:
 
 
 def test_what_stands_in_rows_of_weight_0_does_not_count() -> None:
-    net = chain(dense(3, 4, (np.log1p, lambda z: 1 / (1 + z))), dense(4, 2))
+    """Neither do the rows that stand in their places: log is of none that is not a member's own."""
+    more = elementwise(lambda x, key: x + 1, lambda dy, x: dy)
+    net = chain(dense(3, 4), more, activation((np.log, np.reciprocal)), dense(4, 2))
     stacked = stack_params([{name: np.abs(a) for name, a in member.items()} for member in members_of(net)])
     x, y = np.abs(ROWS[0]), TARGETS[0]
     expected = ensemble_value_and_grads(net, mse, stacked, x, y, weight=WEIGHTS)
     x, y = np.broadcast_to(x, ROWS.shape).copy(), np.broadcast_to(y, TARGETS.shape).copy()
     x[WEIGHTS == 0], y[WEIGHTS == 0] = np.nan, np.inf
+    assert all(np.isfinite(a).all() for a in (expected[0], *expected[1].values()))
     assert same_bits(ensemble_value_and_grads(net, mse, stacked, x, y, weight=WEIGHTS), expected)
 
 
@@ -217,9 +254,10 @@ def test_own_activations_run_once_for_all_and_own_layers_member_by_member() -> N
         shapes.append(z.shape)
         return z
 
-    net = chain(dense(3, 5, (seen, np.ones_like)), elementwise(seen, lambda dy, x: dy))
+    pair = seen, np.ones_like
+    net = chain(dense(3, 5, pair), activation(pair), elementwise(seen, lambda dy, x: dy))
     ensemble_forward(net, stack_params([init(net, key) for key in split(0, M)]), ROWS)
-    assert shapes == [(M * N, 5)] + [(N, 5)] * M
+    assert shapes == [(M * N, 5)] * 2 + [(N, 5)] * M
 
 
 def test_a_tap_is_told_of_each_members_tensors() -> None:
@@ -382,6 +420,16 @@ BAD: Cases = {
     "a loss that does not belong to the network": (
         lambda: ensemble_value_and_grads(chain(SMALL, activation(softmax)), CE, STACKED, X, Y),
         ValueError, r"softmax_cross_entropy: the network must end in logits .*, got softmax at its end",
+    ),
+    "a member without targets": (
+        lambda: ensemble_value_and_grads(SMALL, masked(mse), STACKED, X, [[[0.0] * 2] * 5, [[np.nan] * 2] * 5, [[0.0] * 2] * 5]),
+        ValueError, r"ensemble_value_and_grads: y must hold a target in one row .*, got NaN in all 5 \(in member 1\)",
+    ),
+    "a member whose targets are all in rows of weight 0": (
+        lambda: ensemble_value_and_grads(
+            SMALL, masked(mse), STACKED, X, [[0.0] * 2] + [[np.nan] * 2] * 4, weight=[[1] * 5, [1] * 5, [0, 1, 1, 1, 1]]
+        ),
+        ValueError, r"ensemble_value_and_grads: .* must .*, got .* \(in member 2\)",
     ),
     "weights of another number of members": (
         lambda: ensemble_value_and_grads(SMALL, CE, STACKED, X, Y, weight=np.ones((2, 5))),
