@@ -10,8 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import blocks, by_blocks, in_order, means_of, on_logits, row_weights, rows_with_targets
-from nnfunc.network.boundary import value_and_grads_pass
+from nnfunc.network.boundary import blocks, by_blocks, in_order, means_of, on_logits, value_and_grads_pass
 from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
 from nnfunc.network.kinds import check_needs_no_key, children, guarded, trained, with_forwards
 from nnfunc.network.loop import chain_forward, combined_forward, residual_forward
@@ -64,9 +63,9 @@ def stack_params(members: Sequence[Params]) -> Params:
         names = f"have the names that members[0] has ({listed(first)})"
         require(each.keys() == first.keys(), function, f"members[{i}]", names, list(each))
         for name, array in each.items():
-            shape = first[name].shape
-            if array.shape != shape:
-                raise ValueError(problem(function, f"members[{i}][{name!r}]", f"have shape {shape}, as in members[0]", array))
+            if array.shape != first[name].shape:
+                constraint = f"have shape {first[name].shape}, as in members[0]"
+                raise ValueError(problem(function, f"members[{i}][{name!r}]", constraint, array))
         require(own_dtype == dtype, function, f"members[{i}]", f"be {dtype}, as members[0]", str(own_dtype), TypeError)
     return mapped(lambda *arrays: np.array(arrays), *(each for each, _ in held))
 
@@ -88,7 +87,7 @@ def unstack_params(stacked: Params) -> tuple[Params, ...]:
 
 @np.errstate(all="ignore")
 def ensemble_forward(net: Layer, stacked: Params, x: ArrayLike, keys: Sequence[Key] | None = None) -> Array:
-    """Return the outputs of M networks of one form: each what `forward` gives of that member alone, to rounding.
+    """Return the outputs of M networks of one form, each as `forward` gives of it alone, to rounding.
 
     Dense layers and activations run for all members at once, in whatever `chain`, `residual` and `concatenate`
     make of them. Any other layer runs member by member.
@@ -129,23 +128,23 @@ def ensemble_value_and_grads(
     net: Layer, loss_fn: LossFn, stacked: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
     penalty: Penalty | None = None, keys: Sequence[Key] | None = None,
 ) -> tuple[Array, Params]:
-    """Return losses and gradients of M networks of one form: each what `value_and_grads` gives of that member alone, to rounding.
+    """Return losses and gradients of M networks of one form, each as `value_and_grads` gives of it alone, to rounding.
 
     A member's loss is the mean over its own rows, plus its own penalty. Any optimiser steps stacked params by
     stacked gradients. A bootstrap gives each member its own rows, or how often each was drawn as weights.
 
     Args:
-        net, loss_fn, penalty: as for `value_and_grads`; the loss is called on the rows of all members, one after another.
+        net, loss_fn, penalty: as for `value_and_grads`; the loss is called once, on the rows of all members.
         stacked, x, keys: as for `ensemble_forward`.
-        y: targets for all members, or each its own; of a batch of M rows, y (M, M) is each its own if it is of whole numbers.
+        y: targets for all members, or each its own; whole numbers of shape (M, M), for M rows, are each its own.
         weight: row weights for all members, or each its own. Rows of weight 0 are as if they were not there:
-            a member with fewer is filled up by copies of its first, which no loss counts and no layer mixes with others.
+            a member with fewer is filled up by copies of its first, which no loss counts and no layer mixes in.
 
     Shapes:
         y (n, ...) or (M, n, ...), weight (n,) or (M, n); values (M,) in float64, gradients as `stacked`.
 
     Raises:
-        FloatingPointError: the loss of a member is not finite; the message is that of `value_and_grads`, and says which.
+        FloatingPointError: a member's loss is not finite; the message is that of `value_and_grads`, and says whose.
         TypeError, ValueError: as `value_and_grads` and `ensemble_forward`.
 
     Example:
@@ -167,8 +166,7 @@ def ensemble_value_and_grads(
         return value_and_grads_pass(function, net, loss_fn, *own, None, penalty, paths[i])
 
     try:
-        counted = _of_targets(function, loss_on_form, targets, weights)
-        x_rows, y_rows, w_rows, counts = _rows_that_count(inputs, targets, counted)
+        x_rows, y_rows, w_rows, counts = _rows_that_count(function, loss_fn, inputs, targets, weights)
         batched = _batched(form, paths, counts)
         outputs, pullback = run(function, batched, held, x_rows, None if keys is None else ())
         losses, dy = losses_of(function, loss_on_form, _flat(outputs), _flat(y_rows))
@@ -223,7 +221,7 @@ def _targets(function: str, y: ArrayLike, x: Array) -> AnyArray:
     # Shape (n, n) of n members: classes are whole numbers, and other targets for all.
     own = targets.ndim > 2 or (targets.shape == (members, n) and (members != n or targets.dtype.kind in "iu"))
     if targets.shape[: 1 + own] != ((members, n) if own else (n,)):
-        constraint = f"have one target for each of the {n} rows of x: shape ({n}, ...), or ({members}, {n}, ...), each its own"
+        constraint = f"have shape ({n}, ...), one target for each row of x, or ({members}, {n}, ...), each its own"
         raise ValueError(problem(function, "y", constraint, targets))
     return targets if own else np.broadcast_to(targets, (members, *targets.shape))
 
@@ -235,32 +233,24 @@ def _weights(function: str, weight: ArrayLike | None, x: Array) -> Array | None:
     array, (members, n) = as_real(function, "weight", weight), x.shape[:2]
     constraint = f"have shape ({n},), one weight per row, or ({members}, {n}), each its own"
     require(array.shape in ((n,), (members, n)), function, "weight", constraint, array.shape)
-    weights: Array = np.broadcast_to(array.astype(np.float64), (members, n))
-    if not (weights.min() >= 0 and weights.max() < math.inf and weights.any(axis=1).all()):
-        _tell_of_one(lambda i: row_weights(function, weights[i], n), members)
-    return weights
-
-
-def _of_targets(function: str, loss_fn: LossFn, targets: AnyArray, weights: Array | None) -> Array | None:
-    """Return the weights, with 0 for rows that have no target under a masked loss."""
-    for member, own in enumerate(targets) if is_masked(loss_fn) else ():
-        there = rows_with_targets(function, loss_fn, own)
-        if there is not None:
-            weights = np.ones(targets.shape[:2]) if weights is None else np.array(weights)
-            weights[member, np.setdiff1d(np.arange(len(own)), there)] = 0
-    return weights
+    return np.broadcast_to(array.astype(np.float64), (members, n))
 
 
 def _rows_that_count(
-    x: Array, y: AnyArray, weights: Array | None
+    function: str, loss_fn: LossFn, x: Array, y: AnyArray, weights: Array | None
 ) -> tuple[Array, AnyArray, Array | None, list[int] | None]:
-    """Return inputs, targets and weights without rows of weight 0, and how many rows each member has of its own.
+    """Return inputs, targets and weights of the rows that count, and how many each member has of its own.
 
-    A member with fewer rows than another is filled up by copies of its first, of weight 0: they are
-    finite where the member's rows are.
+    Those of weight 0 do not, and those without a target under a masked loss. A member with fewer than another is
+    filled up by copies of its first, of weight 0: they are finite where the member's rows are.
     """
-    if weights is None or weights.all():
+    if is_masked(loss_fn) and y.dtype.kind == "f":
+        there = ~np.logical_and.reduce(np.isnan(y).reshape(*y.shape[:2], -1), axis=2)
+        weights = there * (np.ones(1) if weights is None else weights)
+    if weights is None or (weights.min() > 0 and weights.max() < math.inf):
         return x, y, weights, None
+    sound = weights.min() >= 0 and weights.max() < math.inf and weights.any(axis=1).all()
+    require(sound, function, "weight", "be finite, at least 0 and for no member all 0", weights)
     kept = weights > 0
     counts = np.count_nonzero(kept, axis=1)
     numbers = np.argsort(~kept, axis=1, kind="stable")[:, : counts.max()]
@@ -281,7 +271,7 @@ def _flat(array: AnyArray) -> AnyArray:
 
 
 def _tell_of_one(alone: Callable[[int], object], members: int) -> None:
-    """Run each member alone, and raise what is wrong with the first that fails, with its number if not all fail alike."""
+    """Run each member alone, and raise what is wrong with the first that fails, by number unless all fail alike."""
     faults: list[Exception | None] = [None] * members
     for i in range(members):
         try:
@@ -304,10 +294,8 @@ def _batched(layer: Layer, paths: Paths, counts: list[int] | None) -> OwnForward
     if isinstance(forward, partial):
         if forward.func is dense_forward:
             return partial(_dense_forward, *forward.args)
-        if forward.func in (activation_forward, columns_forward):
+        if forward.func in (activation_forward, columns_forward, identity_forward):
             return partial(_by_rows, forward)
-        if forward.func is identity_forward:
-            return forward
         if forward.func in (chain_forward, residual_forward, combined_forward):
             return with_forwards(layer, [_batched(inner, paths, counts) for _, inner in children(layer)])
     return partial(_by_member, guarded(forward), paths, counts)
@@ -357,14 +345,13 @@ def _by_member(
     keys = [path and (*path, *suffix) for path in paths]
     done = [forward(_member(params, i), x[i, own], keys[i]) for i, own in enumerate(rows)]
     ys = [np.concatenate([y, np.repeat(y[:1], n - len(y), axis=0)]) if len(y) < n else y for y, _ in done]
-    if any(y.shape != ys[0].shape for y in ys):
-        raise ValueError(problem("forward", "y", "have one shape for all members", listed([y.shape for y in ys])))
+    shapes = {y.shape for y in ys}
+    require(len(shapes) == 1, "forward", "y", "have one shape for all members", value=sorted(shapes))
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
         back = [pull(dy[i, own]) for i, (own, (_, pull)) in enumerate(zip(rows, done, strict=True))]
-        if any(grads.keys() != back[0][0].keys() for grads, _ in back):
-            names = listed([listed(grads) for grads, _ in back])
-            raise ValueError(problem("pullback", "the grads", "have the same names for all members", names))
+        names = {tuple(grads) for grads, _ in back}
+        require(len(names) == 1, "pullback", "the grads", "have the same names for all members", value=sorted(names))
 
         def dx() -> Array:
             g = np.zeros(x.shape, x.dtype)
