@@ -2,13 +2,16 @@
 
 import re
 
+import cross_validation
 import digits_convolution
 import learning_rate
 import numpy as np
 import online
 import policy_gradient
 import pytest
+import recommender
 import transfer
+import uncertainty
 import why_this_digit
 
 from nnfunc import current_params, forward, init, map_params, softmax
@@ -51,6 +54,30 @@ def test_frozen_features_stay_to_the_bit() -> None:
     params = current_params(transfer.trained(start, x, np.arange(6), transfer.FROZEN, epochs=3))
     moved = [name for name in start if not np.array_equal(start[name], params[name])]
     assert moved == ["out/W", "out/b"]
+
+
+def test_folds_in_processes_find_the_same_bits() -> None:
+    in_turn, in_processes = cross_validation.main(epochs=5)
+    assert in_turn == in_processes
+    assert min(in_turn) > 0.9
+    assert len(set(in_turn)) > 1
+
+
+def test_an_ensemble_tells_noise_from_what_was_never_seen() -> None:
+    inside, columns = uncertainty.main()
+    assert inside == pytest.approx(0.9, abs=0.05)
+    assert columns["noise, found"][:5] == pytest.approx(columns["noise, true"][:5], rel=0.25)
+    for name, times in (("members differ by", 3.0), ("dropout differs by", 1.3)):
+        left, near, gap, middle, right, beyond = columns[name]
+        assert min(gap, beyond) > times * max(left, near, middle, right), name
+
+
+def test_tastes_are_learnt_to_near_the_noise() -> None:
+    found, message = recommender.main()
+    assert found["the noise"] < found["users and items"] < 1.2 * found["the noise"]
+    assert found["features alone"] > 2 * found["users and items"]
+    assert found["users never seen"] < found["users never seen, features alone"]
+    assert "input scale: column 3 of x reaches" in message
 
 
 # The policy gradient, its environment and its estimate
