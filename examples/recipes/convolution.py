@@ -32,7 +32,7 @@ def convolution_init(inputs: int, filters: int, key: Key, dtype: DType) -> Param
 
 
 def convolution_forward(image: Image, size: int, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
-    W, b, images = params["W"], params["b"], x.reshape(-1, *image)
+    W, b, images = params["W"], params["b"], x.reshape(len(x), *image)
     windows = sliding_window_view(images, (size, size), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     n, high, wide = windows.shape[:3]
     rows = windows.reshape(-1, len(W))  # a copy: each pixel stands in it size * size times
@@ -61,7 +61,7 @@ def max_pool(image: Image, size: int) -> Layer:
 
 
 def max_pool_forward(image: Image, size: int, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
-    images = x.reshape(-1, *image)
+    images = x.reshape(len(x), *image)
     y = reduce(np.maximum, corners(images, size))
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
@@ -83,7 +83,7 @@ def mean_pool(image: Image, size: int) -> Layer:
 
 
 def mean_pool_forward(image: Image, size: int, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
-    images = x.reshape(-1, *image)
+    images = x.reshape(len(x), *image)
     y: Array = reduce(np.add, corners(images, size)) / size**2
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:

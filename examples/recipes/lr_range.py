@@ -14,7 +14,7 @@ def lr_range_test(
     net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, optimizer: Optimizer,
     lowest: float = 1e-5, highest: float = 10.0, steps: int = 200, size: int = 32, key: int = 0,
 ) -> list[tuple[float, float]]:
-    """Return pairs (learning rate, loss before the step), the rate growing by a factor; they end where the loss is four times its least.
+    """Return pairs (learning rate, loss before the step), the rate growing by a factor; they end where the loss bursts: at four times its least.
 
     Reference:
         Smith 2017, section 3.3, with a rate that grows by a factor and not by a sum.
@@ -24,7 +24,10 @@ def lr_range_test(
     rows = chain.from_iterable(batches((key, epoch), len(x), size) for epoch in range(steps))
     for lr in np.geomspace(lowest, highest, steps).tolist():
         batch = next(rows)
-        value, g = value_and_grads(net, loss_fn, params, x[batch], y[batch])
+        try:
+            value, g = value_and_grads(net, loss_fn, params, x[batch], y[batch])
+        except FloatingPointError:  # beyond all bounds
+            break
         found.append((lr, value))
         least = min(least, value)
         if value > 4 * least:

@@ -53,5 +53,9 @@ def test_equal_pixels_share_the_gradient() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="convolution: size must fit into the image, got 5"):
         convolution(IMAGE, 3, 5)
+    with pytest.raises(ValueError, match="reshape"):
+        forward(mean_pool(IMAGE, 2), {}, X.reshape(10, 24))
+    with pytest.raises(ValueError, match="reshape"):
+        forward(mean_pool((3, 4, 2), 1), {}, X)
     with pytest.raises(ValueError, match="max_pool: size must divide the image's 6 x 4, got 4"):
         max_pool(IMAGE, 4)

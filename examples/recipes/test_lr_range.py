@@ -22,6 +22,13 @@ def test_the_loss_turns_where_the_rate_passes_two_over_the_curvature() -> None:
     assert rates[turn - 1] < 2 / curvatures[-1] < rates[turn]
 
 
+def test_a_loss_beyond_all_numbers_ends_it_too() -> None:
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    params = freeze({"W": np.ones((3, 1)), "b": [0.0]})
+    found = lr_range_test(dense(3, 1), mse, params, x, x[:, :1], sgd(), lowest=1e200, highest=1e300, steps=5)
+    assert [lr for lr, _ in found] == [pytest.approx(1e200)]
+
+
 def test_the_rate_suggested_is_a_third_of_that_of_the_least_loss() -> None:
     found = [(10.0**-k, float(abs(k - 3))) for k in range(6)]
     assert suggested(found, smooth=3) == pytest.approx(1e-3 / 3)
