@@ -41,7 +41,8 @@ def both(x: Array, y: AnyArray, split: int) -> AnyArray:
     rows, held = split_rows(split, len(x), 0.2, labels=y)
     scaler = fit_scaler(x[rows])
     x, x_held, y, y_held = standardize(x[rows], scaler), standardize(x[held], scaler), y[rows], y[held]
-    model = MLPClassifier((HIDDEN,), activation="tanh", solver="lbfgs", alpha=ALPHA, max_iter=1, warm_start=True, random_state=split)
+    options = {"activation": "tanh", "solver": "lbfgs", "alpha": ALPHA, "warm_start": True, "random_state": split}
+    model = MLPClassifier((HIDDEN,), max_iter=1, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, y)  # one step, from where both go on

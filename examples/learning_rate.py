@@ -30,7 +30,7 @@ OPTIMIZERS = {"sgd": sgd(), "momentum": momentum(0.9), "adam": adam()}
 
 
 def main() -> dict[str, list[float]]:
-    """Print the range test of each optimiser, and return its accuracies at a thirtieth of the rate, at it, and at thirty times it."""
+    """Print the range test of each optimiser, and return its accuracies at a thirtieth of the rate, at it, and above."""
     x, y = load_digits()
     rows, held = split_rows(0, len(x), 0.2, labels=y)
     x, y, x_held, y_held = x[rows], y[rows], x[held], y[held]

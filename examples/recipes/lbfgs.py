@@ -12,7 +12,9 @@ def lbfgs(
     net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, penalty: Penalty | None = None,
     steps: int = 200, tolerance: float = 1e-5,
 ) -> Params:
-    """Return params of least loss over all rows; it wants params of float64, as line searches compare nearly equal losses.
+    """Return params of least loss over all rows, of a network without dropout and batch norm.
+
+    Params of float64 do best, as a line search compares losses that are nearly equal.
 
     Reference:
         Byrd, Lu, Nocedal and Zhu 1995.

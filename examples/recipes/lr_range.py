@@ -14,7 +14,7 @@ def lr_range_test(
     net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, optimizer: Optimizer,
     lowest: float = 1e-5, highest: float = 10.0, steps: int = 200, size: int = 32, key: int = 0,
 ) -> list[tuple[float, float]]:
-    """Return pairs (learning rate, loss before the step), the rate growing by a factor; they end where the loss bursts: at four times its least.
+    """Return pairs (learning rate, loss before the step), the rate growing by a factor, up to four times the least loss.
 
     Reference:
         Smith 2017, section 3.3, with a rate that grows by a factor and not by a sum.

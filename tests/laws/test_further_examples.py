@@ -14,7 +14,7 @@ import transfer
 import uncertainty
 import why_this_digit
 
-from nnfunc import current_params, forward, init, map_params, softmax
+from nnfunc import check_grads, current_params, forward, init, map_params, mse, softmax
 
 
 def test_a_convolution_makes_fewer_mistakes_than_a_dense_layer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +78,12 @@ def test_tastes_are_learnt_to_near_the_noise() -> None:
     assert found["features alone"] > 2 * found["users and items"]
     assert found["users never seen"] < found["users never seen, features alone"]
     assert "input scale: column 3 of x reaches" in message
+
+
+def test_products_of_embeddings_have_the_slopes_of_their_loss() -> None:
+    net, (codes, features, y) = recommender.network(), recommender.ratings(40)
+    x = np.hstack([codes, features / 3_600_000])
+    assert check_grads(net, mse, init(net, 0), x, y)["verdict"] == "right"
 
 
 # The policy gradient, its environment and its estimate
