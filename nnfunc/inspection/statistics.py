@@ -74,7 +74,7 @@ def activation_stats(net: Layer, params: Params, x: ArrayLike, key: Key | None =
 def layer_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) -> dict[str, Array]:
     """Return what each layer puts out for a batch, by its path: hidden activations as values.
 
-    A network of one layer has the path "net". A residual, and what is made of
+    A network that is one layer has the path "". A residual, and what is made of
     branches, comes after the layers inside, under its own path; a branch that
     runs again has the number of the run behind it: ``"tower (2)"``.
 
@@ -98,7 +98,7 @@ def layer_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None = No
     outputs: dict[str, Array] = {}
 
     def note(path: str, layer: Layer, x: Array, z: Array, y: Array) -> None:
-        outputs[path or "net"] = y.copy()
+        outputs[path] = y.copy()
 
     with np.errstate(all="ignore"):
         run("layer_outputs", watched_outputs(net, note)[1], held, inputs, key)

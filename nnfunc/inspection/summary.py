@@ -89,7 +89,7 @@ def summary(net: Layer, params: Params | None = None, x: ArrayLike | None = None
     total: LayerSummary = {
         "layer": "total",
         "kind": "",
-        "in": rows[0]["in"],
+        "in": _columns_in(net) if x is None else math.prod(np.shape(x)[1:]),
         "out": rows[-1]["out"],
         "shapes": "",
         "parameters": sum(row["parameters"] for row in rows),
@@ -114,6 +114,16 @@ def _columns_known(net: Layer, path: str, width: Width) -> Generator[tuple[str, 
         n_out = None if None in inside else sum(each or 0 for each in inside)
     yield path, net, n_in, n_out
     return n_out
+
+
+def _columns_in(net: Layer) -> Width:
+    """Return the columns that a network takes, if a layer that sees them all knows."""
+    known, inside = facts(net), [layer for _, layer in children(net)]
+    if made_by(net) is chain_forward:
+        return _columns_in(inside[0])
+    if known is None or not inside:
+        return None if known is None else known["columns"](None)[0]
+    return next((width for width in map(_columns_in, inside) if width is not None), None)
 
 
 def _columns_found(net: Layer, params: Params, x: ArrayLike) -> dict[str, tuple[int, int]]:

@@ -19,6 +19,8 @@ from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, Own
 
 WHERE_FOUND = "have its batch norms in chain, residual, concatenate or combine, where calibrate finds them"
 
+_ONCE = "run each batch norm once in a pass, as that has one mean and var (a branch that runs twice wants layer_norm)"
+
 Found = dict[str, Array]
 """Statistics by their full names."""
 
@@ -89,8 +91,9 @@ def check_all_are_found(function: str, net: Layer, params: Params, x: Array) -> 
     try:
         calibrate(net, without_statistics(params, {"": x}), x[:2])
     except Exception as error:
-        if WHERE_FOUND in str(error):
-            raise ValueError(problem(function, "net", WHERE_FOUND, "one inside a layer of your own")) from error
+        for constraint, got in ((WHERE_FOUND, "one inside a layer of your own"), (_ONCE, "one in a branch that runs twice")):
+            if constraint in str(error):
+                raise ValueError(problem(function, "net", constraint, got)) from error
 
 
 def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> OwnForward:
@@ -108,8 +111,7 @@ def _chunked_forward(
     """Compute a layer's inference; there is no way back, which would keep every layer's outputs."""
     chunks = [x[start : start + size] for start in range(0, len(x), size)]
     if found is not None:
-        constraint = "come once in a pass, as it has one mean and var (a branch that runs twice wants layer_norm)"
-        require(joined(path, "mean") not in found, "batch_norm", "x", constraint, "a second run")
+        require(joined(path, "mean") not in found, "calibrate", "net", _ONCE, "a second run")
         taken = _statistics(chunks)
         params = {**params, **taken}
         found.update({joined(path, name): array for name, array in taken.items()})

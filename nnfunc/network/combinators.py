@@ -134,7 +134,7 @@ def concatenate(*layers: Layer, **named: Layer) -> Layer:
     return _combined(side_by_side, _named("concatenate", layers, named))
 
 
-def combine(f: CombineFn, *layers: Layer, **named: Layer) -> Layer:
+def combine(f: CombineFn, /, *layers: Layer, **named: Layer) -> Layer:
     """Return the layer that a function of one's own makes of layers: their product, say, or one run twice.
 
     ``f(branches, x) -> (y, pullback)`` is given the layers as functions of their

@@ -77,6 +77,8 @@ def dense(
     w_init = initializers.made_for("dense", "w_init", w_init, rows, columns)
     b_init = initializers.made_for("dense", "b_init", b_init, rows, columns)
     has_bias = as_flag("dense", "bias", bias)
+    unused = not has_bias and b_init is not initializers.zeros
+    require(not unused, "dense", "b_init", "be left out, as bias=False leaves b out", value=b_init)
     begin = partial(_dense_init, rows, columns, w_init, b_init if has_bias else None)
     return begin, partial(dense_forward, rows, columns, rule, has_bias)
 

@@ -36,7 +36,7 @@ from nnfunc.values.checks import as_number, as_size, describe, problem, require,
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import checked_params, mapped, section
 from nnfunc.values.types import (
-    GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
+    Array, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
 )
 
 S = TypeVar("S")
@@ -368,24 +368,31 @@ def _failure(
 
 
 def _refused_row(run: Run, failing: Step) -> str:
-    """Say which row of the data it is, if the loss refuses some rows of a batch and not others."""
+    """Say which row of the data it is, if a layer or the loss refuses some rows of a batch and not others."""
     params, (x, y, _), key, rows = failing
     net, loss_fn = on_logits(run["net"], run["loss_fn"])
+    inputs: Array | None = None
+    outputs: Array | None = None
     refused: list[int] = []
     with np.errstate(all="ignore"):
         try:
             net, held, inputs = prepared("train", net, params, x, key)
             outputs = locked(net[1](held, inputs, key)[0])
         except Exception:
-            return ""  # it is not the loss that complains
+            if inputs is None:
+                return ""
         for row in range(len(rows)):
+            part = slice(row, row + 1)
             try:
-                loss_fn(outputs[row : row + 1], locked(y[row : row + 1]))
+                if outputs is None:
+                    net[1](held, inputs[part], key)
+                else:
+                    loss_fn(outputs[part], locked(y[part]))
             except (TypeError, ValueError):
                 refused.append(row)
     if not refused or len(refused) == len(rows) > 1:
         return ""
-    return f"row {refused[0]} of this batch is row {rows[refused[0]]} of y"
+    return f"row {refused[0]} of this batch is row {rows[refused[0]]} of {'x' if outputs is None else 'y'}"
 
 
 def _replayed(run: Run, step: Step) -> Diagnosis:

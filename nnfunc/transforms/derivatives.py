@@ -32,8 +32,9 @@ def hvp(
     float64 for float32 params too, and h moves the params by 6e-6 of their
     length (of 1, if they are shorter): the cube root of float64's rounding,
     where the error of a central difference is least. For smooth networks it is
-    then some 1e-10 of the result. A corner of relu that is nearer than that to
-    one of the rows shows as a jump of its gradient.
+    then some 1e-10 of the result, but for params of very different sizes: one
+    of 1e6 beside others near 1 leaves some 1e-6. A corner of relu that is nearer
+    than h to one of the rows shows as a jump of its gradient.
 
     Args:
         net, loss_fn, params, x, y, weight, mean_weight, penalty, key: as for `grads`.
@@ -43,7 +44,7 @@ def hvp(
         The product under the names of the gradients, in the params' dtype.
 
     Raises:
-        ValueError: the vector has other names or shapes than the params, or is all zeros; or as `grads`.
+        ValueError: the vector has other names or shapes than the params; or as `grads`.
         TypeError, FloatingPointError: as `grads`, or the vector is not finite.
 
     Example:
@@ -66,8 +67,7 @@ def hvp(
         shape = held[name].shape
         require(array.shape == shape, "hvp", f"vector[{name!r}]", f"have shape {shape}", array.shape)
         check_finite("hvp", f"vector[{name!r}]", array)
-    length = _length(along)
-    require(length > 0, "hvp", "vector", "not be all zeros", "zeros")
+    length = _length(along) or 1.0  # of a vector of zeros the product is zeros
     h = _STEP * max(1.0, _length({name: array for name, array in held.items() if name in along})) / length
     rows = prepared("hvp", net, held, x, key)[2]
     ahead, behind = (

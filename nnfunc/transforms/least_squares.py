@@ -88,8 +88,9 @@ def levenberg_marquardt(
     drawing = what_needs_key(net)
     require(not drawing, _NAME, "net", "compute in training what it does in inference", f"one whose {drawing}")
     size = sum(array.size for array in held.values())
+    require(size, _NAME, "params", "hold a number at least, to be fitted", "none")
     constraint = f"hold at most {_MOST_PARAMS:,} numbers, as a step solves for all at once (train takes any number)"
-    require(0 < size <= _MOST_PARAMS, _NAME, "params", constraint, f"{size:,}")
+    require(size <= _MOST_PARAMS, _NAME, "params", constraint, f"{size:,}")
     rows, targets, weights, _ = counted_rows(_NAME, mse, inputs, y, weight)
     check_finite(_NAME, "y", targets)
     loss_value(_NAME, net, mse, held, rows, targets, weights, None, None, None)  # which says why, if it is not finite

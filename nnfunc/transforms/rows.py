@@ -16,16 +16,16 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, in_order, loss_pass, on_logits, prepared
+from nnfunc.network.boundary import in_order, loss_pass, on_logits, prepared, rows_with_targets
 from nnfunc.network.guard import check_layer, losses_of, run
 from nnfunc.network.kinds import children, facts, guarded, map_layers, unwrapped
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.embedding import embedding_forward
 from nnfunc.pieces.layers import dense_forward
-from nnfunc.values.arrays import all_finite, as_targets
-from nnfunc.values.checks import problem, require
+from nnfunc.values.arrays import all_finite, as_targets, check_finite
+from nnfunc.values.checks import FLOAT32, problem, require
 from nnfunc.values.params import joined
-from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, LossFn, OwnForward, Params, Pullback
+from nnfunc.values.types import Array, ForwardFn, InputGradient, Key, Layer, LossFn, OwnForward, Params, Pullback, Rows
 
 T = TypeVar("T")
 
@@ -41,7 +41,8 @@ def per_example_grads(
 ) -> Params:
     """Return the gradient of each row's own loss: for a parameter of shape s an array (n, *s).
 
-    Their mean over the rows is `grads`. It takes n times the memory of the params.
+    Their mean over the rows is `grads`. It takes n times the memory of the params. A row without a
+    target, under a `masked` loss, has the gradient 0, and is none of those that the mean is taken of.
 
     Args:
         net, loss_fn, params, x, y: as for `grads`.
@@ -58,8 +59,8 @@ def per_example_grads(
         >>> g["W"].ravel(), g["b"].ravel()  # errors 0 and 1: 2 e x, and 2 e
         (array([0., 4.]), array([0., 2.]))
     """
-    held, kept = _kept_by_row("per_example_grads", net, loss_fn, params, x, y, key)
-    return in_order({name: _expanded(factors) for name, factors in kept.items()}, held)
+    held, kept, rows, n = _kept_by_row("per_example_grads", net, loss_fn, params, x, y, key)
+    return in_order({name: _placed(_expanded(factors), rows, n) for name, factors in kept.items()}, held)
 
 
 def per_example_grad_norms(
@@ -68,8 +69,9 @@ def per_example_grad_norms(
     """Return the length of the gradient of each row's own loss, over all params, at about the price of one backward pass.
 
     The gradient of a dense layer's W for one row is the outer product of x and
-    dz, and its length the product of theirs, so no gradient of a row is made.
-    ``weight=np.minimum(1, limit / norms)`` with ``mean_weight=1`` in `grads`
+    dz, and its length the product of theirs, so no gradient of a row is made. A
+    layer of one's own that has params is run row by row, which takes far longer.
+    ``weight=limit / np.maximum(norms, limit)`` with ``mean_weight=1`` in `grads`
     then clips every row's gradient, as differential privacy wants it.
 
     Args and Raises:
@@ -87,9 +89,10 @@ def per_example_grad_norms(
     Reference:
         Goodfellow (2015), "Efficient per-example gradient computations".
     """
-    _, kept = _kept_by_row("per_example_grad_norms", net, loss_fn, params, x, y, key)
+    _, kept, rows, n = _kept_by_row("per_example_grad_norms", net, loss_fn, params, x, y, key)
     with np.errstate(all="ignore"):
-        return np.sqrt(sum((_squared_norms(factors) for factors in kept.values()), np.zeros(len(np.asarray(x)))))
+        norms: Array = np.hypot.reduce([np.zeros(len(rows)), *map(_norms, kept.values())])
+    return _placed(norms, rows, n)
 
 
 def grad_variance(
@@ -101,7 +104,7 @@ def grad_variance(
     dense layers it takes no more memory than the params.
 
     Args and Raises:
-        As `per_example_grads`.
+        As `per_example_grads`; FloatingPointError also for a variance that the dtype cannot hold.
 
     Example:
         >>> from nnfunc import dense, mse
@@ -113,9 +116,12 @@ def grad_variance(
     Reference:
         McCandlish, Kaplan, Amodei et al. (2018), "An empirical model of large-batch training", section 2.
     """
-    held, kept = _kept_by_row("grad_variance", net, loss_fn, params, x, y, key, blank=False)
+    held, kept, _, _ = _kept_by_row("grad_variance", net, loss_fn, params, x, y, key)
     with np.errstate(all="ignore"):
-        return in_order({name: _variance(factors).astype(held[name].dtype) for name, factors in kept.items()}, held)
+        found: dict[str, Array] = {name: _variance(own).astype(held[name].dtype) for name, own in kept.items()}
+    for name, variance in found.items():
+        check_finite("grad_variance", f"the variance of {name}", variance)
+    return in_order(found, held)
 
 
 def params_jacobian(net: Layer, params: Params, x: ArrayLike, key: Key | None = None) -> Params:
@@ -197,19 +203,16 @@ def outputs_pulled(
 
 
 def _kept_by_row(
-    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, key: Key | None, *,
-    blank: bool = True,
-) -> tuple[Params, Kept]:
-    """Return the params as they are used, and what the gradients of the rows' own losses are made of.
-
-    Rows without a target under a masked loss have the gradient 0; unless `blank`, they are left out.
-    """
+    function: str, net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, key: Key | None
+) -> tuple[Params, Kept, Rows, int]:
+    """Return the params as they are used, what the gradients of the rows' own losses are made of, and which rows of n have one."""
     check_layer(function, "net", net)
     net, held, inputs = prepared(function, net, params, x, key)
     net, loss_fn = on_logits(net, loss_fn)
-    targets = as_targets(function, "y", y, inputs.dtype, len(inputs))
-    if not blank:
-        inputs, targets, _, _ = counted_rows(function, loss_fn, inputs, targets, None)
+    targets, n = as_targets(function, "y", y, inputs.dtype, len(inputs)), len(inputs)
+    there = rows_with_targets(function, loss_fn, targets)
+    if there is not None:
+        inputs, targets = inputs[there], targets[there]
     kept: Kept = {}
     with np.errstate(all="ignore"):
         outputs, pullback = run(function, _by_row(function, net, kept)[1], held, inputs, key)
@@ -217,7 +220,16 @@ def _kept_by_row(
         if not all_finite(per_example):
             loss_pass(function, net, loss_fn, held, inputs, targets, None, None, key)  # which finds out why, and says it
         pullback(dy)
-    return held, kept
+    return held, kept, np.arange(n) if there is None else there, n
+
+
+def _placed(array: Array, rows: Rows, n: int) -> Array:
+    """Return an array of n rows, of which these are given, and the others are zeros."""
+    if len(rows) == n:
+        return array
+    whole = np.zeros((n, *array.shape[1:]), array.dtype)
+    whole[rows] = array
+    return whole
 
 
 def _by_row(function: str, net: Layer, kept: Kept) -> Layer:
@@ -236,7 +248,7 @@ def _kept_layer(function: str, note: Note, path: str, layer: Layer) -> OwnForwar
     """Return the forward of one layer that keeps its part."""
     own, forward, bare = facts(layer), layer[1], unwrapped(layer[1])
     if own is None:
-        return partial(_kept_own, function, None if children(layer) else note, path, forward)
+        return partial(_kept_own, function, note, path, bool(children(layer)), forward)
     if isinstance(bare, partial) and bare.func is dense_forward:
         return partial(_kept_dense, note, path, *bare.args)
     if isinstance(bare, partial) and bare.func is embedding_forward:
@@ -283,7 +295,7 @@ def _kept_norm(
 ) -> tuple[Array, Pullback]:
     """Run a norm, y = gamma xhat + beta, and keep dy xhat and dy."""
     if has_statistics and key is not None:
-        raise _mixes(function, f"{word}, whose training pass does (without a key it does not)")
+        raise _mixes(function, f"{word} in a training pass, which a key makes")
     y, pullback = forward(params, x, key)
     plain = {**params, "gamma": np.ones_like(params["gamma"]), "beta": np.zeros_like(params["beta"])}
     xhat = forward(plain, x, key)[0]
@@ -297,20 +309,24 @@ def _kept_norm(
 
 
 def _kept_own(
-    function: str, note: Note | None, path: str, forward: ForwardFn, params: Params, x: Array, key: Key | None
+    function: str, note: Note, path: str, is_made_of_layers: bool, forward: ForwardFn, params: Params, x: Array,
+    key: Key | None,
 ) -> tuple[Array, Pullback]:
     """Run a layer of a user's own, and keep what it gives for each row alone, which must be what it gives in the batch.
 
-    Without a note it is made of layers, which keep their parts themselves, and may draw.
+    Where it has no params of its own, every other row alone shows whether rows touch, without the noise of a key.
     """
     y, pullback = forward(params, x, key)
-    alone_key = key if note else None
-    alone = [forward(params, x[i : i + 1], alone_key) for i in range(len(x))]
-    rows, whole = np.concatenate([row for row, _ in alone]), y if alone_key == key else forward(params, x, None)[0]
+    keeps = params and not is_made_of_layers
+    own_key = key if keeps else None
+    whole = y if own_key == key else forward(params, x, None)[0]
+    parts = [slice(i, i + 1) for i in range(len(x))] if keeps else [slice(0, None, 2), slice(1, None, 2)][: len(x)]
+    alone = [forward(params, x[part], own_key) for part in parts]
     close = float(np.finfo(x.dtype).eps ** 0.5)
-    if not np.allclose(rows, whole, close, close * float(np.max(np.abs(whole), initial=0)), equal_nan=True):
-        raise _mixes(function, "one of your own that gives another output for a row alone")
-    if note is None:
+    for part, (rows, _) in zip(parts, alone, strict=True):
+        if not np.allclose(rows, whole[part], close, close * float(np.max(np.abs(whole), initial=0)), equal_nan=True):
+            raise _mixes(function, "one of your own that puts out something else for some of them")
+    if not keeps:
         return y, pullback
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
@@ -336,28 +352,51 @@ def _expanded(factors: list[Factor]) -> Array:
     return np.array(total)
 
 
-def _squared_norms(factors: list[Factor]) -> Array:
-    """Return the squared length of each row's gradient, in float64; of outer products, without making them."""
-    norms: Array
+def _norms(factors: list[Factor]) -> Array:
+    """Return the length of each row's gradient, in float64; of outer products, without making them."""
     pairs = [factor for factor in factors if isinstance(factor, tuple)]
     if len(pairs) < len(factors):
-        whole = _expanded(factors).reshape(len(factors[0]), -1)
-        norms = np.einsum("ni,ni->n", whole, whole, dtype=np.float64)
-        return norms
-    norms = np.zeros(len(pairs[0][0]))
+        return _lengths(_expanded(factors))
+    if len(pairs) == 1:
+        return _lengths(pairs[0][0]) * _lengths(pairs[0][1])
+    (x_size, dz_size), squares = (_size([pair[i] for pair in pairs]) for i in (0, 1)), np.zeros(len(pairs[0][0]))
     for x, dz in pairs:
         for other_x, other_dz in pairs:
-            along: Array = np.einsum("ni,ni->n", x, other_x, dtype=np.float64)
-            along *= np.einsum("ni,ni->n", dz, other_dz, dtype=np.float64)
-            norms += along
-    return np.maximum(norms, 0)
+            along: Array = np.einsum("ni,ni->n", x / x_size, other_x / x_size, dtype=np.float64)
+            squares += along * np.einsum("ni,ni->n", dz / dz_size, other_dz / dz_size, dtype=np.float64)
+    return np.sqrt(np.maximum(squares, 0)) * x_size * dz_size
+
+
+def _lengths(array: Array) -> Array:
+    """Return the length of each row in float64, whose squares are taken where they neither overflow nor vanish."""
+    size, rows = _size([array]), array.reshape(len(array), -1)
+    scaled = rows if size == 1 else rows / size
+    squares: Array = np.einsum("ni,ni->n", scaled, scaled, dtype=np.float64)
+    return np.sqrt(squares) * size
+
+
+def _size(arrays: list[Array]) -> float:
+    """Return what to divide by before squares are taken: 1 for float32, whose squares float64 holds, else the largest value."""
+    if arrays[0].dtype == FLOAT32:
+        return 1.0
+    largest = max(float(np.max(np.abs(array), initial=0)) for array in arrays)
+    return largest if 0 < largest < np.inf else 1.0
 
 
 def _variance(factors: list[Factor]) -> Array:
-    """Return the variance over the rows, in float64."""
+    """Return the variance over the rows, in float64.
+
+    Of outer products (a + x)(b + z), whose means a and b are taken out of x and z, it is the mean of
+    (a z + b x + x z)^2 less the square of the mean of x z, so that large means cancel before squares are taken.
+    """
     only = factors[0]
     if len(factors) > 1 or not isinstance(only, tuple):
         return np.asarray(np.var(_expanded(factors), axis=0, dtype=np.float64))
-    x, dz = (factor.astype(np.float64) for factor in only)
-    mean = x.T @ dz / len(x)
-    return np.maximum((x * x).T @ (dz * dz) / len(x) - mean * mean, 0)
+    n, (x, z) = len(only[0]), (factor.astype(np.float64) for factor in only)
+    a, b = np.mean(x, axis=0)[:, None], np.mean(z, axis=0)
+    x, z = x - a[:, 0], z - b
+    xz = x.T @ z / n
+    squares = a * a * np.mean(z * z, axis=0) + np.mean(x * x, axis=0)[:, None] * (b * b) + (x * x).T @ (z * z) / n
+    squares += 2 * (a * b * xz + a * (x.T @ (z * z) / n) + b * ((x * x).T @ z / n))
+    variance: Array = np.maximum(squares - xz * xz, 0)
+    return variance

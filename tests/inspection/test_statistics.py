@@ -62,8 +62,10 @@ def test_layer_outputs_of_branches_and_of_what_runs_twice() -> None:
     own = {"W": params["pair/tower/a/W"], "b": params["pair/tower/a/b"]}
     assert same_bits(outputs["pair/tower/a (2)"], forward(dense(1, 2, tanh), own, [[2.0], [4.0]]))
     assert [row["layer"] for row in activation_stats(net, params, [[1.0, 2.0]])] == list(outputs)
+    named = layer_outputs(combine(shared, net=dense(1, 2)), {"net/W": np.ones((1, 2)), "net/b": np.zeros(2)}, [[1.0, 2.0]])
+    assert list(named) == ["net", "net (2)", ""]
     alone = layer_outputs(columns(0, 1), {}, [[1.0, 2.0]])
-    assert list(alone) == ["net"] and alone["net"].flags.writeable
+    assert list(alone) == [""] and alone[""].flags.writeable
 
 
 def test_update_ratio_by_hand() -> None:

@@ -26,7 +26,7 @@ from nnfunc import (
 )
 from tests.inspection.deep import DEEP, DEEP_P
 from recipes.branches import product
-from tests.layers import bare
+from tests.layers import bare, shared
 from tests.numeric import bad
 from tests.samples import AFFINE, BN, BNP, MISFIT, NET, P, X
 from tests.sentences import Cases, assert_sentence
@@ -66,7 +66,7 @@ def test_summary_of_a_network_alone_and_of_what_a_row_shows() -> None:
     )
     rows = {row["layer"]: row for row in summary(net)}
     assert [(row["in"], row["out"]) for row in rows.values()] == [
-        (None, 2), (5, 4), (4, None), (None, None), (None, None), (None, None), (None, None), (None, None)
+        (None, 2), (5, 4), (4, None), (None, None), (None, None), (None, None), (None, None), (5, None)
     ]  # fmt: skip
     assert (rows["both/tall/0"]["parameters"], rows["both/tall/0"]["operations"]) == (20, 36)  # 20 products, 16 sums
     assert rows["pair"]["kind"] == "product"
@@ -75,6 +75,9 @@ def test_summary_of_a_network_alone_and_of_what_a_row_shows() -> None:
         "both/0": (5, 2), "both/tall/0": (5, 4), "both/tall/1": (4, 4), "both": (5, 6), "pair/0": (6, 6), "pair/1": (6, 6),
         "pair": (6, 6), "total": (5, 6),
     }  # fmt: skip
+    twice = combine(shared, tower=dense(2, 3))
+    assert [summary(twice, None, x)[-1]["in"] for x in (None, np.zeros((1, 4)))] == [None, 4]
+    assert summary(concatenate(columns(0, 1), chain(dense(5, 2))))[-1]["in"] == 5
     shown = summary(DEEP, None, np.ones((1, 3)))  # never calibrated, as only shapes count
     assert shown == summary(DEEP)
 

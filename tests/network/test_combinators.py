@@ -10,7 +10,7 @@ import pytest
 from nnfunc import (
     Array, Branch, InputGradient, Key, Layer, Params, adam, batch_norm, calibrate, chain, columns, combine, concatenate, dense, diagnose,
     dropout, elu, forward, generator, grads, init, layer_norm, layer_outputs, map_params, mlp, mse, relu, residual,
-    sharded_value_and_grads, sigmoid, softmax_cross_entropy, summary, tanh, value_and_grads, vjp,
+    sharded_value_and_grads, sigmoid, softmax_cross_entropy, summary, tanh, train, value_and_grads, vjp,
 )  # fmt: skip
 from nnfunc.testing import check_layer
 from recipes.branches import Combined, product
@@ -210,6 +210,7 @@ def own_layer(n: int) -> Layer:
     return dense(n, n)
 
 
+SHARED_NORM = combine(shared, batch_norm(1))
 BAD: Cases = {
     "no function to combine with": (
         lambda: combine(bad(dense(1, 1)), dense(1, 1)), TypeError,
@@ -278,9 +279,13 @@ BAD: Cases = {
         lambda: combined(lambda branches, x: (branches[0](x)[0], lambda dy: branches[0](x)[1](dy[:, :1]))), ValueError,
         r"combine: own/the dy of a branch must be a float32 array of shape \(5, 2\), that of its output, got .*",
     ),
+    "a batch norm that a run would meet twice": (
+        lambda: train(SHARED_NORM, mse, init(SHARED_NORM, 0), X[:, :2], X[:, :1], epochs=1, lr=0.1), ValueError,
+        r"train: net must run each batch norm once in a pass, .*, got one in a branch that runs twice",
+    ),
     "a batch norm that runs twice": (
         lambda: calibrate(combine(shared, batch_norm(1)), init(combine(shared, batch_norm(1)), 0), X[:, :2]), ValueError,
-        r"batch_norm: 0/x must come once in a pass, as it has one mean and var .*, got a second run",
+        r"calibrate: 0/net must run each batch norm once in a pass, as that has one mean and var .*, got a second run",
     ),
     "params of no layer": (
         lambda: forward(NET, {**P, "foo": P["out/b"]}, X),

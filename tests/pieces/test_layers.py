@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nnfunc import activation, adam, chain, columns, dense, dropout, elu, forward, grads, init, mse, relu, tanh, vjp
+from nnfunc import activation, adam, chain, columns, constant, dense, dropout, elu, forward, grads, init, mse, relu, tanh, vjp
 from tests.numeric import bad, same_bits
 from tests.samples import NET, P, X
 from tests.sentences import Cases, assert_sentence
@@ -36,6 +36,9 @@ BAD: Cases = {
     "a bias where there is none": (
         lambda: forward(chain(dense(4, 1, bias=False)), {"0/W": np.ones((4, 1)), "0/b": np.ones(1)}, X), ValueError,
         r"dense: 0/b must not be in params, which are W, got shape \(1,\)",
+    ),
+    "a start for no bias": (
+        lambda: dense(4, 1, bias=False, b_init=constant(1.0)), ValueError, r"dense: b_init must be left out, as bias=False .*, got .*"
     ),
     "bias a word": (lambda: dense(4, 1, bias=bad("no")), TypeError, r"dense: bias must be True or False, got 'no'"),
     "inputs too narrow": (

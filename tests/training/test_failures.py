@@ -19,6 +19,7 @@ from nnfunc import (
     clip_by_value,
     current_params,
     dense,
+    embedding,
     init,
     linear_schedule,
     mse,
@@ -108,6 +109,14 @@ def test_a_refused_target_names_the_row_of_the_data() -> None:
     pattern = r"^softmax_cross_entropy: targets must .* at row (\d+) \(row \1 of this batch is row 31 of y\)$"
     with pytest.raises(ValueError, match=pattern):
         next(train(NET, CE, P, X, y, epochs=1, lr=0.1, size=8))
+
+
+def test_a_refused_code_names_the_row_of_the_data() -> None:
+    net, x = chain(embedding(4, 2), dense(2, 2)), np.zeros((50, 1), np.float32)
+    x[31] = 9
+    pattern = r"^embedding: 0/x must hold whole numbers from 0 to 3, got 9.0 at \[(\d), 0\].* \(row \1 of this batch is row 31 of x\)$"
+    with pytest.raises(ValueError, match=pattern):
+        next(train(net, CE, init(net, 0), x, Y, epochs=1, lr=0.1, size=8))
 
 
 def test_the_row_is_that_of_the_batch_that_made_the_params_bad() -> None:

@@ -142,7 +142,7 @@ BAD: Cases = {
         r"levenberg_marquardt: params must hold at most 10,000 numbers, .*, got 10,010",
     ),
     "no params": (
-        lambda: levenberg_marquardt(scaling(2, 2), {}, WAVE, WAVE), ValueError, r"levenberg_marquardt: params must hold .*, got 0"
+        lambda: levenberg_marquardt(scaling(2, 2), {}, WAVE, WAVE), ValueError, r"levenberg_marquardt: params must hold a number at least, .*, got none"
     ),
     "dropout": (
         lambda: levenberg_marquardt(chain(NET, dropout(0.5)), {f"0/{n}": a for n, a in P.items()}, WAVE, WAVE), ValueError,

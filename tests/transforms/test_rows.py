@@ -119,11 +119,43 @@ def test_jacobians_are_slopes(name: str) -> None:
         np.testing.assert_allclose(jacobian(net, params, ROWS, key)[row, column], along[row], rtol=1e-5, atol=1e-7)
 
 
+def test_noise_of_ones_own_without_params_leaves_rows_apart() -> None:
+    net = chain(dense(3, 2), NOISE)
+    params = init(net, 0, np.float64)
+    np.testing.assert_allclose(jacobian(net, params, ROWS, key=1), np.broadcast_to(params["0/W"].T, (7, 2, 3)))
+    assert per_example_grads(net, mse, params, ROWS, TARGETS, key=1)["0/W"].shape == (7, 3, 2)
+
+
+def test_variances_keep_their_digits_far_from_0_and_norms_at_any_size() -> None:
+    net, params = dense(1, 1), {"W": np.array([[1.0]]), "b": np.zeros(1)}
+    x = 1e6 + 1e-3 * np.random.default_rng(1).normal(size=(50, 1))
+    y = x + 1 + np.random.default_rng(2).normal(size=(50, 1))
+    found, rows = grad_variance(net, mse, params, x, y), per_example_grads(net, mse, params, x, y)
+    for name, g in rows.items():
+        np.testing.assert_allclose(found[name], np.var(g, axis=0), rtol=1e-7)
+    for size in (1e-170, 1.0, 1e150):
+        norms = per_example_grad_norms(net, partial(huber, delta=1e300), {**params, "b": np.array([-3.0 * size])}, [[4 * size]], [[0.0]])
+        assert norms[0] == pytest.approx(size * np.hypot(4 * size, 1), rel=1e-12)
+
+
+def test_norms_and_gradients_of_rows_without_targets_are_those_of_grads() -> None:
+    """The rows that count draw the noise of a pass in which the others are not there."""
+    net, y = chain(dense(3, 6, tanh), dropout(0.5), dense(6, 2)), TARGETS.copy()
+    y[:3] = np.nan
+    params = init(net, 0, np.float64)
+    alone = per_example_grads(net, masked(mse), params, ROWS, y, key=7)
+    for name, g in grads(net, masked(mse), params, ROWS, y, key=7).items():
+        assert not alone[name][:3].any()
+        np.testing.assert_allclose(alone[name][3:].mean(axis=0), g, rtol=1e-12, atol=1e-15)
+    norms = per_example_grad_norms(net, masked(mse), params, ROWS, y, key=7)
+    assert norms.shape == (7,) and not norms[:3].any() and norms[3:].all()
+
+
 def test_clipping_by_row_through_weights_is_the_clipped_sum() -> None:
     net, _, loss_fn, params, y = case("classes")
     limit = 0.5
     norms = per_example_grad_norms(net, loss_fn, params, ROWS, y)
-    clipped = grads(net, loss_fn, params, ROWS, y, weight=np.minimum(1, limit / norms), mean_weight=1)
+    clipped = grads(net, loss_fn, params, ROWS, y, weight=limit / np.maximum(norms, limit), mean_weight=1)
     by_hand = {
         n: np.mean([row * min(1, limit / norm) for row, norm in zip(g, norms, strict=True)], axis=0)
         for n, g in per_example_grads(net, loss_fn, params, ROWS, y).items()
@@ -167,7 +199,8 @@ def centring_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, 
 
 
 CENTRING = bare(centring_forward)
-NOISE = bare(lambda params, x, key: (x + generator(0 if key is None else key).normal(size=x.shape), lambda dy: ({}, lambda: dy)))
+NOISE = bare(lambda params, x, key: (x if key is None else x + generator(key).normal(size=x.shape), lambda dy: ({}, lambda: dy)))
+NOISY_GAIN: Layer = (GAIN[0], lambda params, x, key: gain_forward(params, NOISE[1]({}, x, key)[0], key))
 BN = chain(dense(3, 3), batch_norm(3))
 BN_P = calibrate(BN, init(BN, 0, np.float64), ROWS)
 
@@ -178,11 +211,11 @@ def centred(branches: object, x: Array) -> object:
     return y - y.mean(axis=0), lambda dy: (lambda back: ([back[0]], back[1]))(pullback(dy - dy.mean(axis=0)))
 
 
-MIXES = r"must leave the rows of a batch apart, got one of your own that gives another output for a row alone"
+MIXES = r"must leave the rows of a batch apart, got one of your own that puts out something else for some of them"
 BAD: Cases = {
     "batch norm in training": (
         lambda: per_example_grads(BN, mse, BN_P, ROWS, ROWS, key=1), ValueError,
-        r"per_example_grads: 1/layer must leave the rows of a batch apart, got batch norm, whose training pass does .*",
+        r"per_example_grads: 1/layer must leave the rows of a batch apart, got batch norm in a training pass, which a key makes",
     ),
     "a layer that mixes rows": (
         lambda: per_example_grad_norms(chain(own=CENTRING), mse, {}, ROWS, ROWS), ValueError,
@@ -191,7 +224,17 @@ BAD: Cases = {
     "a combination that mixes rows": (
         lambda: jacobian(chain(own=combine(bad(centred), activation(tanh))), {}, ROWS), ValueError, rf"jacobian: own/layer {MIXES}"
     ),
-    "noise of one's own": (lambda: jacobian(NOISE, {}, ROWS, key=1), ValueError, rf"jacobian: layer {MIXES}"),
+    "noise of one's own on params": (
+        lambda: jacobian(NOISY_GAIN, {"s": np.ones(3)}, ROWS, key=1), ValueError, rf"jacobian: layer {MIXES}"
+    ),
+    "a variance beyond the dtype": (
+        lambda: grad_variance(dense(3, 2), mse, init(dense(3, 2), 0, np.float64), ROWS * 1e100, TARGETS * 1e100), FloatingPointError,
+        r"grad_variance: the variance of W must be finite, got .*",
+    ),
+    "no target at all": (
+        lambda: per_example_grads(dense(3, 2), masked(mse), init(dense(3, 2), 0), ROWS, TARGETS * np.nan), ValueError,
+        r"per_example_grads: y must hold a target in one row at least, got NaN in all 7",
+    ),
     "targets of another shape": (
         lambda: per_example_grads(dense(3, 2), mse, init(dense(3, 2), 0), ROWS, TARGETS[:, :1]), ValueError,
         r"mse: targets must have the shape \(7, 2\) of the outputs.*",
