@@ -8,10 +8,10 @@ import numpy as np
 
 from nnfunc.inspection.tables import table
 from nnfunc.network.guard import check_layer
-from nnfunc.network.kinds import facts, walk
+from nnfunc.network.kinds import statistics
 from nnfunc.values.arrays import as_real
 from nnfunc.values.checks import FLOAT32, FLOAT64, problem, shortened
-from nnfunc.values.params import check_names, joined, refuse_state
+from nnfunc.values.params import check_names, refuse_state
 from nnfunc.values.types import AnyArray, Layer, Params, State
 
 Kind: TypeAlias = Literal["missing", "extra", "shape", "dtype", "values"]
@@ -48,9 +48,8 @@ def diff_params(a: State, b: State) -> list[Difference]:
         first, second = firsts.get(name), seconds.get(name)
         kind, largest = _compared(first, second)
         if kind is not None:
-            rows.append(
-                {"name": name, "difference": kind, "a": _kind_of(first), "b": _kind_of(second), "largest": largest}
-            )
+            shown_a, shown_b = _kind_of(first), _kind_of(second)
+            rows.append({"name": name, "difference": kind, "a": shown_a, "b": shown_b, "largest": largest})
     return rows
 
 
@@ -94,19 +93,13 @@ def refuse_misfits(function: str, net: Layer, params: Params) -> None:
     dtypes = {array.dtype for array in held.values()}
     dtype = FLOAT64 if dtypes == {FLOAT64} else FLOAT32
     own = {name: np.asarray(array, dtype) for name, array in net[0](0, np.dtype(np.float32)).items()}
-    for path, layer in walk(net):
-        known = facts(layer)
-        for name in known["statistics"] if known else ():
-            if joined(path, name) in params and known:
-                own[joined(path, name)] = np.zeros(known["shapes"][name], dtype)
+    own |= {name: np.zeros(shape, dtype) for name, shape in statistics(net).items() if name in params}
     rows = [row for row in diff_params(own, held) if row["difference"] != "values"]
     if rows:
-        shown = table(
-            [
-                {"name": shortened(r["name"], 40), "difference": r["difference"], "the network": r["a"], "given": r["b"]}
-                for r in rows[:7]
-            ]
-        )
+        shown = table([
+            {"name": shortened(r["name"], 40), "difference": r["difference"], "the network": r["a"], "given": r["b"]}
+            for r in rows[:7]
+        ])
         if len(rows) > 7:
             shown += f"\nand {len(rows) - 7} more, which diff_params tells of"
         raise ValueError(problem(function, "params", "be those of the network", f"others:\n{shown}"))

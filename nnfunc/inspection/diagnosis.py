@@ -17,7 +17,7 @@ from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of
 from nnfunc.network.kinds import children, facts, trained, walk
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import is_custom
-from nnfunc.values.arrays import all_finite, place
+from nnfunc.values.arrays import all_finite
 from nnfunc.values.checks import check_callable, label
 from nnfunc.values.params import joined
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
@@ -139,9 +139,8 @@ def _text(first: Stage) -> str:
         subject = f"the gradient of {name}"
     else:
         subject = f"the {kind} {name}"
-    found, count = _where(first).rsplit(" (", 1)
     status = "produced from finite values" if first["status"] == "produced" else "passed on from what was given"
-    return f"{subject}: {found}, {status} ({count}"
+    return f"{subject}: {first['value']} at {list(index)}, {status} ({first['bad']} of {first['size']} values)"
 
 
 def _finite_text(stages: list[Stage]) -> str:
@@ -283,7 +282,3 @@ def _first_bad(stages: list[Stage]) -> Stage | None:
     """Return the first stage with a value that is not finite, if there is one."""
     return next((found for found in stages if found["bad"]), None)
 
-
-def _where(found: Stage) -> str:
-    """Say what is not finite in a stage, where, and how many."""
-    return place(found["value"], list(found["index"] or ()), found["bad"], found["size"])

@@ -199,17 +199,10 @@ def _report(comparisons: list[Comparison], tried: int, total: int) -> GradCheck:
     elif error < _RIGHT_BELOW and any(map(_measured, smooth)):
         verdict = "right"
     return {
-        "verdict": verdict,
-        "relative_error": error if math.isfinite(error) else math.inf,
-        "worst": worst["name"],
-        "index": worst["index"],
-        "analytic": worst["analytic"],
-        "numeric": worst["numeric"],
-        "compared": len(smooth),
-        "kinks": len(comparisons) - len(smooth),
-        "unmeasured": sum(not _measured(c) for c in smooth),
-        "tried": tried,
-        "elements": total,
+        "verdict": verdict, "relative_error": error if math.isfinite(error) else math.inf,
+        "worst": worst["name"], "index": worst["index"], "analytic": worst["analytic"], "numeric": worst["numeric"],
+        "compared": len(smooth), "kinks": len(comparisons) - len(smooth),
+        "unmeasured": sum(not _measured(c) for c in smooth), "tried": tried, "elements": total,
     }
 
 

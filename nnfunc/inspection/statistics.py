@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.inspection.summary import kind_of
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import check_layer, run
-from nnfunc.network.kinds import Facts, facts
-from nnfunc.network.watching import watched_outputs
+from nnfunc.network.kinds import Facts, facts, kind_of, walk
+from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import log_softmax, softmax
 from nnfunc.pieces.norms import statistics_among
 from nnfunc.values.arrays import check_finite, sum_of_squares
@@ -59,15 +59,12 @@ def activation_stats(net: Layer, params: Params, x: ArrayLike, key: Key | None =
     Reference:
         Glorot & Bengio (2010), section 3, who look at networks this way.
     """
-    check_layer("activation_stats", "net", net)
-    net, held, inputs = prepared("activation_stats", net, params, x, key)
     rows: list[LayerStats] = []
 
     def note(path: str, layer: Layer, x: Array, z: Array, y: Array) -> None:
         rows.append(_stats(path or "net", layer, z, y))
 
-    with np.errstate(all="ignore"):
-        run("activation_stats", watched_outputs(net, note)[1], held, inputs, key)
+    run_layers("activation_stats", net, params, x, key, note)
     return rows
 
 
@@ -93,16 +90,50 @@ def layer_outputs(net: Layer, params: Params, x: ArrayLike, key: Key | None = No
         >>> layer_outputs(chain(a=dense(1, 1, relu), b=dense(1, 1)), params, [[2.0]])
         {'a': array([[0.]]), 'b': array([[1.]])}
     """
-    check_layer("layer_outputs", "net", net)
-    net, held, inputs = prepared("layer_outputs", net, params, x, key)
     outputs: dict[str, Array] = {}
 
     def note(path: str, layer: Layer, x: Array, z: Array, y: Array) -> None:
         outputs[path] = y.copy()
 
-    with np.errstate(all="ignore"):
-        run("layer_outputs", watched_outputs(net, note)[1], held, inputs, key)
+    run_layers("layer_outputs", net, params, x, key, note)
     return outputs
+
+
+def run_layers(
+    function: str, net: Layer, params: Params, x: ArrayLike, key: Key | None,
+    note: Callable[[str, Layer, Array, Array, Array], object],
+) -> None:
+    """Run a network, and tell ``note(path, layer, x, z, y)`` of each layer once it has run.
+
+    Where there is no z, x stands for it. What runs again, as a branch may, has the number of the run in its path.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> params = {"W": np.eye(1), "b": np.ones(1)}
+        >>> run_layers("forward", dense(1, 1), params, [[1.0]], None, lambda path, layer, x, z, y: print(repr(path), x, y))
+        '' [[1.]] [[2.]]
+    """
+    check_layer(function, "net", net)
+    net, held, inputs = prepared(function, net, params, x, key)
+    owners: dict[str, list[Layer]] = {}  # a residual has the path of what is inside, if that has no name
+    for path, layer in walk(net):
+        owners.setdefault(path, []).append(layer)
+    done = dict.fromkeys(owners, 0)
+    running: list[tuple[Array, Array]] = []
+
+    def tell(path: str, tensor: Array) -> None:
+        place, _, what = path.rpartition("/")
+        if what == "x":
+            running.append((tensor, tensor))
+        elif what == "z":
+            running[-1] = running[-1][0], tensor
+        elif what == "y":
+            again, which = divmod(done[place], len(owners[place]))
+            done[place] += 1
+            note(f"{place} ({again + 1})" if again else place, owners[place][which], *running.pop(), tensor)
+
+    with np.errstate(all="ignore"):
+        run(function, watched(net, tell)[1], held, inputs, key)
 
 
 def update_ratio(before: Params, after: Params) -> dict[str, float]:

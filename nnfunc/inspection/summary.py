@@ -9,14 +9,13 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import prepared
-from nnfunc.network.guard import check_layer, run
-from nnfunc.network.kinds import Width, children, combination, facts, made_by, walk
+from nnfunc.inspection.statistics import run_layers
+from nnfunc.network.guard import check_layer
+from nnfunc.network.kinds import Width, children, facts, kind_of, made_by, statistics, walk
 from nnfunc.network.loop import chain_forward, combined_forward, reraise
 from nnfunc.network.verbs import init
-from nnfunc.network.watching import watched_outputs
 from nnfunc.pieces.layers import check_fields
-from nnfunc.values.checks import label, listed, problem
+from nnfunc.values.checks import listed, require
 from nnfunc.values.params import checked_params, joined
 from nnfunc.values.types import Array, Layer, Params
 
@@ -73,26 +72,16 @@ def summary(net: Layer, params: Params | None = None, x: ArrayLike | None = None
                 if not path:
                     raise
                 reraise(error, path)
-        rows.append(
-            {
-                "layer": path or "net",
-                "kind": kind_of(layer),
-                "in": n_in,
-                "out": n_out,
-                "shapes": ", ".join(f"{name} ({', '.join(map(str, a.shape))})" for name, a in own.items()),
-                "parameters": sum(a.size for a in own.values()),
-                "bytes": sum(a.nbytes for a in own.values()),
-                "operations": None if known is None or n_out is None else known["operations"] * n_out,
-            }
-        )
+        shapes = ", ".join(f"{name} ({', '.join(map(str, a.shape))})" for name, a in own.items())
+        rows.append({
+            "layer": path or "net", "kind": kind_of(layer), "in": n_in, "out": n_out, "shapes": shapes,
+            "parameters": sum(a.size for a in own.values()), "bytes": sum(a.nbytes for a in own.values()),
+            "operations": None if known is None or n_out is None else known["operations"] * n_out,
+        })
     costs = [row["operations"] for row in rows]
     total: LayerSummary = {
-        "layer": "total",
-        "kind": "",
-        "in": _columns_in(net) if x is None else math.prod(np.shape(x)[1:]),
-        "out": rows[-1]["out"],
-        "shapes": "",
-        "parameters": sum(row["parameters"] for row in rows),
+        "layer": "total", "kind": "", "in": _columns_in(net) if x is None else math.prod(np.shape(x)[1:]),
+        "out": rows[-1]["out"], "shapes": "", "parameters": sum(row["parameters"] for row in rows),
         "bytes": sum(row["bytes"] for row in rows),
         "operations": None if None in costs else sum(cost or 0 for cost in costs),
     }
@@ -133,29 +122,11 @@ def _columns_found(net: Layer, params: Params, x: ArrayLike) -> dict[str, tuple[
     def note(path: str, layer: Layer, given: Array, z: Array, y: Array) -> None:
         found[path] = math.prod(given.shape[1:]), math.prod(y.shape[1:])
 
-    net, held, inputs = prepared("summary", net, params, x, None)
-    full = dict(held)
-    for path, layer in walk(net):  # params that were never calibrated do as well, as only shapes count
-        known = facts(layer)
-        for name in known["statistics"] if known else ():
-            full.setdefault(joined(path, name), np.ones(known["shapes"][name] if known else (), inputs.dtype))
-    with np.errstate(all="ignore"):
-        run("summary", watched_outputs(net, note)[1], full, inputs, None)
+    held, dtype = checked_params("summary", params)
+    # Params that were never calibrated do as well, as only shapes count.
+    blank = {name: np.ones(shape, dtype) for name, shape in statistics(net).items()}
+    run_layers("summary", net, {**blank, **held}, x, None, note)
     return found
-
-
-def kind_of(layer: Layer) -> str:
-    """Say in a word or two what a layer is; of a user's own, the name of its function.
-
-    Example:
-        >>> from nnfunc import dense, dropout, tanh
-        >>> kind_of(dense(2, 3, tanh)), kind_of(dropout(0.5))
-        ('dense tanh', 'dropout 0.5')
-    """
-    own = facts(layer)
-    if own is not None:
-        return own["kind"]
-    return label(combination(layer) or made_by(layer))
 
 
 def _params_of(net: Layer, params: Params) -> dict[str, dict[str, Array]]:
@@ -165,7 +136,6 @@ def _params_of(net: Layer, params: Params) -> dict[str, dict[str, Array]]:
         path = name
         while path and path not in owners:
             path = path.rpartition("/")[0]
-        if path not in owners:
-            raise ValueError(problem("summary", name, "belong to one of the network's layers", listed(owners)))
+        require(path in owners, "summary", name, "belong to one of the network's layers", listed(owners))
         owners[path][name.removeprefix(f"{path}/")] = array
     return owners

@@ -15,8 +15,8 @@ from typing import SupportsFloat, SupportsIndex, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.guard import check_is_pair, guarded_forward, losses_of, penalty_of, run
-from nnfunc.network.kinds import check_needs_no_key, children, facts, guarded, trained, walk, with_forwards
+from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
+from nnfunc.network.kinds import check_needs_no_key, children, facts, guarded, trained, unwrapped, walk, with_forwards
 from nnfunc.network.loop import chain_forward, watched_forward
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import Rule
@@ -60,10 +60,6 @@ def counted_rows(
 ) -> tuple[Array, AnyArray, Array | None, int]:
     """Return inputs, targets and weights of the rows that count, and of how many rows they are taken.
 
-    Rows of weight 0 are as if they were not there. Where all weights are 0, as those of a part of
-    the data may be, the rows stay, and count for nothing. Under a `masked` loss, rows without a
-    target are not there at all: they are none of those that the mean weight is the mean of.
-
     Example:
         >>> from nnfunc import masked, mse
         >>> x, y = np.array([[1.0], [2.0], [3.0]]), [[4.0], [5.0], [np.nan]]
@@ -71,49 +67,47 @@ def counted_rows(
         (array([[2.]]), array([[5.]]), array([5.]), 2)
     """
     targets = as_targets(function, "y", y, x.dtype, len(x))
-    weights = row_weights(function, weight, len(x), mean_weight)
-    there = rows_with_targets(function, loss_fn, targets) if is_masked(loss_fn) else None
-    if there is not None:
-        x, targets, weights = x[there], targets[there], None if weights is None else weights[there]
-    if weights is None or weights.all() or (mean_weight is not None and not weights.any()):
-        return x, targets, weights, len(x)
-    kept = weights > 0
-    require(kept.any(), function, "weight", "be above 0 in a row that has a target", "0 in all of them")
-    return x[kept], targets[kept], weights[kept], len(x)
+    rows, weights, n = which_count(function, loss_fn, targets, weight, mean_weight)
+    return (x, targets, weights, n) if rows is None else (x[rows], targets[rows], weights, n)
 
 
-def rows_with_targets(function: str, loss_fn: LossFn, targets: AnyArray, of: str = "") -> Rows | None:
-    """Return the numbers of the rows that have a target, if a masked loss finds some that have none.
+def which_count(
+    function: str, loss_fn: LossFn, targets: AnyArray, weight: ArrayLike | None, mean_weight: SupportsFloat | None = None,
+    of: str = "",
+) -> tuple[Rows | None, Array | None, int]:
+    """Return the numbers of the rows that count, or none if all do, their weights, and of how many rows they are taken.
 
-    Example:
-        >>> from nnfunc import masked, mse
-        >>> rows_with_targets("loss", masked(mse), np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, 4.0]]))
-        array([0, 2])
-    """
-    if not is_masked(loss_fn) or targets.dtype.kind != "f":
-        return None
-    blank: AnyArray = np.logical_and.reduce(np.isnan(targets).reshape(len(targets), -1), axis=1)
-    there = np.flatnonzero(~blank)
-    require(there.size, function, of + "y", "hold a target in one row at least", f"NaN in all {len(targets)}")
-    return None if there.size == len(targets) else there
-
-
-def row_weights(
-    function: str, weight: ArrayLike | None, n: int, mean_weight: SupportsFloat | None = None, of: str = ""
-) -> Array | None:
-    """Return the weights of n rows, of which one at least is above 0, or the mean weight of a whole that they belong to is given.
-
+    Rows of weight 0 are as if they were not there. Where all weights are 0, as those of a part of
+    the data may be, the rows stay, and count for nothing. Under a `masked` loss, rows without a
+    target are not there at all: they are none of those that the mean weight is the mean of.
     `of` says in messages whose rows these are.
 
     Example:
-        >>> row_weights("train", [1, 2], 3, of="validation ")
-        Traceback (most recent call last):
-        ...
-        ValueError: train: validation weight must have shape (3,), one weight per row, got (2,)
+        >>> from nnfunc import masked, mse
+        >>> which_count("loss", masked(mse), np.array([[4.0], [5.0], [np.nan]]), [0, 5, 6])
+        (array([1]), array([5.]), 2)
     """
+    weights = _row_weights(function, weight, len(targets), mean_weight, of)
+    rows, n = None, len(targets)
+    if is_masked(loss_fn) and targets.dtype.kind == "f":
+        blank: AnyArray = np.logical_and.reduce(np.isnan(targets).reshape(n, -1), axis=1)
+        require(not blank.all(), function, of + "y", "hold a target in one row at least", f"NaN in all {n}")
+        if blank.any():
+            rows = np.flatnonzero(~blank)
+            weights, n = None if weights is None else weights[rows], len(rows)
+    if weights is None or weights.all() or (mean_weight is not None and not weights.any()):
+        return rows, weights, n
+    kept = np.flatnonzero(weights)
+    require(kept.size, function, of + "weight", "be above 0 in a row that has a target", "0 in all of them")
+    return kept if rows is None else rows[kept], weights[kept], n
+
+
+def _row_weights(
+    function: str, weight: ArrayLike | None, n: int, mean_weight: SupportsFloat | None, of: str
+) -> Array | None:
+    """Return the weights of n rows, new ones, not all 0 unless the mean weight of a whole is given that they belong to."""
     if weight is None:
-        alone = mean_weight is None
-        require(alone, function, "mean_weight", "come with weight, the weights of these rows", value=mean_weight)
+        require(mean_weight is None, function, "mean_weight", "come with weight, the weights of these rows", value=mean_weight)
         return None
     weights: Array = as_real(function, of + "weight", weight).astype(np.float64)
     require(weights.shape == (n,), function, of + "weight", f"have shape ({n},), one weight per row", weights.shape)
@@ -122,17 +116,6 @@ def row_weights(
     got = f"weights from {least:g} to {most:g}"
     require(sound, function, of + "weight", "be finite, at least 0 and not all 0", got)
     return weights
-
-
-def row_numbers(weight: ArrayLike | None, n: int, there: Rows | None = None) -> Rows:
-    """Return the numbers, in the data that were given, of the rows that `counted_rows` keeps of n, or of those `there`.
-
-    Example:
-        >>> row_numbers(None, 3), row_numbers([1, 0, 2], 3), row_numbers([1, 0, 2], 3, np.array([1, 2]))
-        (array([0, 1, 2]), array([0, 2]), array([2]))
-    """
-    numbers = np.arange(n) if there is None else there
-    return numbers if weight is None else numbers[np.asarray(weight)[numbers] > 0]
 
 
 def mean_of(
@@ -247,8 +230,8 @@ def _is_tapped(layer: Layer) -> bool:
     return isinstance(layer[1], partial) and layer[1].func is watched_forward
 
 
-def by_blocks(parts: list[slice], compute: Callable[[slice], T]) -> list[T]:
-    """Return what is computed of each block; an error says which it is.
+def by_blocks(parts: list[slice], compute: Callable[[slice], T], of: str = "") -> list[T]:
+    """Return what is computed of each block; an error says which it is, `of` which rows.
 
     Example:
         >>> by_blocks([slice(0, 2), slice(2, 4)], lambda part: part.stop)
@@ -261,7 +244,7 @@ def by_blocks(parts: list[slice], compute: Callable[[slice], T]) -> list[T]:
         except (TypeError, ValueError, FloatingPointError) as error:
             if len(parts) == 1:
                 raise
-            raise restated(error, f"{error} (in the block that begins at row {part.start})") from error
+            raise restated(error, f"{error} (in the block that begins at row {part.start}{of})") from error
     return found
 
 
@@ -282,27 +265,22 @@ def loss_value(
         return loss_pass(function, net, loss_fn, params, rows, y, weight, mean_weight, key)[:2]
     n, (held, dtype) = len(np.asarray(rows)), checked_params(function, params)
     targets = as_targets(function, "y", y, dtype, n)
-    weights = row_weights(function, weight, n, mean_weight)
-    there = rows_with_targets(function, loss_fn, targets)
-    if there is not None:
-        targets, weights = targets[there], None if weights is None else weights[there]
-        n, step = len(there), parts[0].stop
-        if n <= step:
-            few = np.asarray(rows)[there]
-            return loss_pass(function, net, loss_fn, held, few, targets, weights, mean_weight, key)[:2]
-        parts = [slice(start, start + step) for start in range(0, n, step)]
+    numbers, weights, n = which_count(function, loss_fn, targets, weight, mean_weight)
+    if numbers is not None:
+        step = parts[0].stop
+        parts = [slice(start, start + step) for start in range(0, len(numbers), step)]
+        if len(parts) == 1:
+            return loss_pass(function, net, loss_fn, held, rows, y, weight, mean_weight, key)[:2]
     if weights is not None and mean_weight is None:
-        weights = weights / weights.max()
-        mean_weight = float(weights.mean())
+        weights /= weights.max()
+        mean_weight = float(np.add.reduce(weights)) / n
 
     def total(part: slice) -> float:
-        own = None if weights is None else weights[part]
-        if own is not None and not own.any():
-            return 0.0
-        batch = np.asarray(rows)[part if there is None else there[part]], targets[part], own
+        own = part if numbers is None else numbers[part]
+        batch = np.asarray(rows)[own], targets[own], None if weights is None else weights[part]
         return loss_pass(function, net, loss_fn, held, *batch, mean_weight, key)[1] * len(batch[1])
 
-    return held, math.fsum(by_blocks(parts, total)) / n
+    return held, math.fsum(by_blocks(parts, total, "" if numbers is None else " of those that count")) / n
 
 
 @np.errstate(all="ignore")
@@ -454,24 +432,17 @@ def final_activation(forward: ForwardFn) -> ElementwiseFn | None:
         >>> final_activation(chain(dense(2, 3, tanh), dropout(0.5))[1]).__name__
         'tanh'
     """
-    while isinstance(forward, partial):
-        made, args = forward.func, forward.args
-        if made is dense_forward:
-            rule: Rule | None = args[2]
-            return None if rule is None else rule[0]
-        if made is chain_forward:
-            last = args[1][-1]
-            if last.func is not dense_forward:
-                last = next((each for each in reversed(args[1]) if each.func not in _PASSES), last)
-            forward = last
-        elif made is activation_forward:
-            only: Rule = args[0]
-            return only[0]
-        elif made is watched_forward or made is guarded_forward:
-            forward = args[-1]
-        else:
-            return None
-    return None
+    forward = unwrapped(forward)
+    if not isinstance(forward, partial):
+        return None
+    made, args = forward.func, forward.args
+    if made is chain_forward:
+        last = args[1][-1]
+        if last.func in _PASSES:
+            last = next((each for each in reversed(args[1]) if each.func not in _PASSES), last)
+        return final_activation(last)
+    rule: Rule | None = args[2] if made is dense_forward else args[0] if made is activation_forward else None
+    return None if rule is None else rule[0]
 
 
 _PASSES = frozenset({dropout_forward, identity_forward})

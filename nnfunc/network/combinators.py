@@ -9,7 +9,7 @@ nested chains are taken apart, names joined, the guard put around layers of a us
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import SupportsIndex
@@ -205,15 +205,11 @@ def mlp(
         >>> {name: a.shape for name, a in init(0, np.dtype(np.float32)).items() if "W" in name}
         {'0/W': (784, 256), '1/W': (256, 128), '2/W': (128, 10)}
     """
-    if not isinstance(sizes, Iterable):
-        given = [size for size in (sizes, activation, output) if isinstance(size, SupportsIndex)]
-        hint = f", as in mlp({given})" if len(given) > 1 else ""
-        require(False, "mlp", "sizes", f"be a sequence of integers{hint}", kind=TypeError, value=sizes)
+    widths = [as_size("mlp", "sizes", size) for size in as_tuple("mlp", "sizes", sizes, "integers")]
+    require(len(widths) > 1, "mlp", "sizes", "hold at least two sizes", sizes)
     for argument, f in (("activation", activation), ("output", output)):
         if f is not None:
             as_rule("mlp", f, argument)
-    widths = [as_size("mlp", "sizes", size) for size in as_tuple("mlp", "sizes", sizes, "integers")]
-    require(len(widths) > 1, "mlp", "sizes", "hold at least two sizes", sizes)
     layers: list[Layer] = []
     for n_in, n_out in pairwise(widths):
         f = activation if len(layers) < len(widths) - 2 else output

@@ -105,10 +105,8 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
     held, x = {name: locked(array) for name, array in params.items()}, locked(x)
     try:
         result = forward(held, x, key)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         _check_takes(error, "forward", "the layer's forward", forward, 3, "(params, x, key)")
-        raise
-    except KeyError as error:
         _check_asked(error, held, lambda more: forward(more, x, key))
         raise
     if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
@@ -122,10 +120,8 @@ def guarded_forward(forward: ForwardFn, params: Params, x: Array, key: Key | Non
     def pull(dy: Array) -> tuple[Params, InputGradient]:
         try:
             back = pullback(locked(dy))
-        except TypeError as error:
+        except (TypeError, KeyError) as error:
             _check_takes(error, "pullback", "the layer's pullback", pullback, 1, "(dy)")
-            raise
-        except KeyError as error:
             _check_asked(error, held, lambda more: forward(more, x, key)[1](locked(dy)))
             raise
         if type(back) is not tuple or len(back) != 2 or not hasattr(back[0], "items"):
@@ -185,20 +181,20 @@ def _guarded_branch(branch: Branch, dtype: DType, x: Array) -> tuple[Array, Pull
 
 
 def _check_takes(
-    error: TypeError, function: str, argument: str, f: Callable[..., object], count: int, takes: str
+    error: Exception, function: str, argument: str, f: Callable[..., object], count: int, takes: str
 ) -> None:
     """Raise TypeError if it was for its arguments that a function could not be called."""
-    others = arguments_of(f, count)
+    others = arguments_of(f, count) if isinstance(error, TypeError) else ""
     if others:
         raise TypeError(problem(function, argument, f"take {takes}", others)) from error
 
 
-def _check_asked(error: KeyError, params: Params, again: Callable[[Params], object]) -> None:
+def _check_asked(error: Exception, params: Params, again: Callable[[Params], object]) -> None:
     """Raise LookupError with the name if a layer asked for one that is not in its params; other KeyErrors are its own.
 
     A layer is a pure function, so this can be tried: with the name it would not fail again in the same way.
     """
-    name = error.args[0] if error.args else None
+    name = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(name, str) and name not in params:
         try:
             again({**params, name: np.zeros(1)})
@@ -249,15 +245,13 @@ def _fitted(function: str, argument: str, params: Params, grads: Params) -> dict
     for name, array in params.items():
         if name not in grads:
             continue
-        given = grads[name]
+        given, called = grads[name], f"{argument}[{name!r}]"
         gradient = np.array(given)
         if hasattr(given, "mask"):
-            constraint = "be a plain array, as a mask would be lost"
-            raise TypeError(problem(function, f"{argument}[{name!r}]", constraint, given))
+            raise TypeError(problem(function, called, "be a plain array, as a mask would be lost", given))
         if gradient.shape != array.shape or gradient.dtype != array.dtype:
-            constraint = f"be a {array.dtype} array of shape {array.shape}"
             kind = ValueError if gradient.shape != array.shape else TypeError
-            raise kind(problem(function, f"{argument}[{name!r}]", constraint, gradient))
+            raise kind(problem(function, called, f"be a {array.dtype} array of shape {array.shape}", gradient))
         fitting[name] = gradient
     if len(fitting) != len(grads):
         raise ValueError(unknown_names(function, argument, grads, params))
@@ -278,19 +272,20 @@ def losses_of(function: str, loss_fn: LossFn, outputs: Array, targets: AnyArray)
         got the function relu, which takes (z)
     """
     takes = "(outputs, targets) -> (per_example, d_outputs)"
-    try:
-        if is_own_loss(loss_fn):
-            return loss_fn(outputs, targets)
+    is_own = is_own_loss(loss_fn)
+    if not is_own:
         check_callable(function, "loss_fn", loss_fn, takes)
-        result = loss_fn(locked(outputs), locked(targets))
+    try:
+        result = loss_fn(outputs, targets) if is_own else loss_fn(locked(outputs), locked(targets))
     except TypeError as error:
         if isinstance(loss_fn, partial) and "unexpected keyword" in str(error):
             raise TypeError(problem(function, "loss_fn", "have the options given", str(error))) from error
-        others = arguments_of(loss_fn, 2) if callable(loss_fn) else ""
-        if not others and (is_own_loss(loss_fn) or not callable(loss_fn) or not _is_from_here(unmasked(loss_fn), "")):
+        check_callable(function, "loss_fn", loss_fn, takes, 2)
+        if is_own or not _is_from_here(unmasked(loss_fn), ""):
             raise
-        got = describe(loss_fn) + (f", which takes {others}" if others else "")
-        raise TypeError(problem(function, "loss_fn", f"be a function {takes}", got)) from error
+        raise TypeError(problem(function, "loss_fn", f"be a function {takes}", describe(loss_fn))) from error
+    if is_own:
+        return result
     per_example, d = checked_losses(function, result, outputs)
     return per_example, d.copy()
 
@@ -321,15 +316,13 @@ def penalty_of(function: str, penalty: Penalty, params: Params, *, finite: bool 
         try:
             result = penalty({name: locked(array) for name, array in params.items()})
         except TypeError as error:
-            others = arguments_of(penalty, 1)
-            if not others and not _is_from_here(penalty, ""):
+            check_callable(function, "penalty", penalty, takes, 1, Penalty)
+            if not _is_from_here(penalty, ""):
                 raise
-            got = describe(penalty) + (f", which takes {others}" if others else "")
             constraint = f"be a function {takes}{made_by_calling(penalty, Penalty)}"
-            raise TypeError(problem(function, "penalty", constraint, got)) from error
-        is_pair = type(result) is tuple and len(result) == 2
-        is_number = is_pair and isinstance(result[0], SupportsFloat) and np.ndim(result[0]) == 0
-        if not (is_number and hasattr(result[1], "items")):
+            raise TypeError(problem(function, "penalty", constraint, describe(penalty))) from error
+        is_pair = type(result) is tuple and len(result) == 2 and hasattr(result[1], "items")
+        if not (is_pair and isinstance(result[0], SupportsFloat) and np.ndim(result[0]) == 0):
             form = f"return a pair (value, grads by name){made_by_calling(penalty, Penalty)}"
             raise TypeError(problem(function, "penalty", form, describe(result)))
         value, grads = float(result[0]), _fitted(function, "the penalty's grads", params, result[1])

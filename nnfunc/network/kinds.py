@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeAlias, TypedDict
 
-from nnfunc.network.guard import guarded_combination, guarded_forward
+from nnfunc.network.guard import guarded_forward
 from nnfunc.network.loop import (
     chain_forward, chain_init, combined_forward, residual_forward, side_by_side, watched_forward,
 )
@@ -22,7 +22,7 @@ from nnfunc.pieces.layers import (
     activation_forward, columns_forward, dense_forward, dense_shapes, identity_forward, no_params,
 )
 from nnfunc.pieces.norms import STATISTICS, batch_norm_forward, fields, layer_norm_forward, statistics_among
-from nnfunc.values.checks import base_function, looked_up, problem
+from nnfunc.values.checks import base_function, label, looked_up, problem
 from nnfunc.values.params import joined
 from nnfunc.values.types import ForwardFn, Layer, OwnForward, Params
 
@@ -141,19 +141,20 @@ def unwrapped(forward: ForwardFn) -> ForwardFn:
     return forward
 
 
-def combination(layer: Layer) -> object:
-    """Return the function of a user's own that a layer makes of its branches, and None of any other layer.
+def kind_of(layer: Layer) -> str:
+    """Say in a word or two what a layer is; of a user's own, the name of its function.
 
     Example:
-        >>> from nnfunc import combine, dense
-        >>> combination(combine(print, dense(1, 1))) is print, combination(dense(1, 1))
-        (True, None)
+        >>> from nnfunc import combine, dense, dropout, tanh
+        >>> kind_of(dense(2, 3, tanh)), kind_of(dropout(0.5)), kind_of(combine(print, dense(1, 1)))
+        ('dense tanh', 'dropout 0.5', 'print')
     """
-    forward = unwrapped(layer[1])
-    if not isinstance(forward, partial) or forward.func is not combined_forward:
-        return None
-    f = forward.args[0]
-    return f.args[0] if isinstance(f, partial) and f.func is guarded_combination else None
+    own, forward = facts(layer), unwrapped(layer[1])
+    if own is not None:
+        return own["kind"]
+    if isinstance(forward, partial) and forward.func is combined_forward:
+        return label(forward.args[0].args[0])  # inside its guard
+    return label(forward)
 
 
 def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
@@ -252,16 +253,16 @@ def takes_codes(net: Layer) -> bool:
     return made_by(net) is embedding_forward
 
 
-def statistics(net: Layer) -> list[str]:
-    """Return the full names of a network's statistics: params that data decide, and no gradient.
+def statistics(net: Layer) -> dict[str, tuple[int, ...]]:
+    """Return the full names and the shapes of a network's statistics: params that data decide, and no gradient.
 
     Example:
         >>> from nnfunc import batch_norm, chain, dense
         >>> statistics(chain(a=dense(2, 3), b=batch_norm(3)))
-        ['b/mean', 'b/var']
+        {'b/mean': (3,), 'b/var': (3,)}
     """
     found = ((path, facts(layer)) for path, layer in walk(net))
-    return [joined(path, name) for path, own in found if own is not None for name in own["statistics"]]
+    return {joined(path, name): own["shapes"][name] for path, own in found if own is not None for name in own["statistics"]}
 
 
 def trained(net: Layer, params: Params) -> Params:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, reduce
 from itertools import accumulate
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from nnfunc.values.params import check_names, joined
 from nnfunc.values.types import (
     Array, Branch, CombineFn, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback,
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -49,11 +52,8 @@ def chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) 
     """
     params: dict[str, Array] = {}
     for name, init, own_key in zip(names, inits, _layer_keys(key_path("split", key), len(names)), strict=True):
-        try:
-            own = init(own_key, dtype)
-            check_names("init", "params", own)
-        except Exception as error:
-            reraise(error, name)
+        own = _named(name, init, own_key, dtype)
+        _named(name, check_names, "init", "params", own)
         params.update((f"{name}/{short}", array) for short, array in own.items())
     return params
 
@@ -168,25 +168,19 @@ def combined_forward(
 
 def _run_branch(name: str, forward: OwnForward, params: Params, key: Key | None, x: Array) -> tuple[Array, Pullback]:
     """Run one layer of several; an error gets its name, there and back."""
-    try:
-        y, pullback = forward(params, x, key)
-    except Exception as error:
-        reraise(error, name)
+    y, pullback = _named(name, forward, params, x, key)
 
     def pull(dy: Array) -> tuple[Params, InputGradient]:
-        try:
-            grads, dx = pullback(dy)
-        except Exception as error:
-            reraise(error, name)
+        grads, dx = _named(name, pullback, dy)
         return grads, partial(_named, name, dx)
 
     return y, pull
 
 
-def _named(name: str, dx: InputGradient) -> Array:
-    """Compute a layer's dx; an error gets its name."""
+def _named(name: str, f: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    """Call a function of one layer; an error gets the layer's name."""
     try:
-        return dx()
+        return f(*args, **options)
     except Exception as error:
         reraise(error, name)
 

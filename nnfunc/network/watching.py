@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from nnfunc.network.guard import check_layer
-from nnfunc.network.kinds import children, facts, map_layers, walk
+from nnfunc.network.kinds import children, facts, map_layers
 from nnfunc.network.loop import Note, watched_forward
 from nnfunc.values.checks import check_callable
-from nnfunc.values.types import Array, Layer, OwnForward
+from nnfunc.values.types import Layer, OwnForward
 
 
 def watched(net: Layer, note: Note) -> Layer:
@@ -53,38 +52,6 @@ def watched(net: Layer, note: Note) -> Layer:
     check_layer("watched", "net", net)
     check_callable("watched", "note", note, "(path, tensor)", 2)
     return map_layers(net, partial(_watched_layer, note))
-
-
-def watched_outputs(net: Layer, note: Callable[[str, Layer, Array, Array, Array], object]) -> Layer:
-    """Return the network as one that tells ``note(path, layer, x, z, y)`` of each layer once it has run.
-
-    Where there is no z, x stands for it. What runs again, as a branch may, has the number of the run in its path.
-
-    Example:
-        >>> import numpy as np
-        >>> from nnfunc import dense
-        >>> net = watched_outputs(dense(1, 1), lambda path, layer, x, z, y: print(repr(path), x, y))
-        >>> y, _ = net[1]({"W": np.eye(1), "b": np.ones(1)}, np.eye(1), None)
-        '' [[1.]] [[2.]]
-    """
-    owners: dict[str, list[Layer]] = {}  # a residual has the path of what is inside, if that has no name
-    for path, layer in walk(net):
-        owners.setdefault(path, []).append(layer)
-    done = dict.fromkeys(owners, 0)
-    running: list[tuple[Array, Array]] = []
-
-    def tell(path: str, tensor: Array) -> None:
-        place, _, what = path.rpartition("/")
-        if what == "x":
-            running.append((tensor, tensor))
-        elif what == "z":
-            running[-1] = running[-1][0], tensor
-        elif what == "y":
-            again, which = divmod(done[place], len(owners[place]))
-            done[place] += 1
-            note(f"{place} ({again + 1})" if again else place, owners[place][which], *running.pop(), tensor)
-
-    return watched(net, tell)
 
 
 def _watched_layer(note: Note, path: str, layer: Layer) -> OwnForward:

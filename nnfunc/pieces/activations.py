@@ -345,10 +345,8 @@ def as_rule(function: str, f: Activation, argument: str = "activation") -> Rule:
     constraint = f"be one of {names} (with options as keywords of a partial), or a pair (f, df)"
     got = describe(f)
     if isinstance(f, tuple) and is_pair:
-        got = f"{got} of other arguments than z"
-        if not (arguments_of(f[0], 2) or arguments_of(f[1], 3)):
-            own = f[1].args[0] if label(f[1]) == "activation_forward" and isinstance(f[1], partial) else None
-            got = f"activation({rule_name(own)}), a layer" if own else f"{describe(f)}, a layer: it goes into a chain"
+        is_layer = not (arguments_of(f[0], 2) or arguments_of(f[1], 3))
+        got += ", a layer: it goes into a chain" if is_layer else " of other arguments than z"
     raise TypeError(problem(function, argument, constraint, got))
 
 

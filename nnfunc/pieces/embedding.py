@@ -8,10 +8,10 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from nnfunc.pieces.initializers import made_for, uniform
+from nnfunc.pieces.initializers import drawn, made_for, uniform
 from nnfunc.pieces.layers import check_fields
-from nnfunc.values.arrays import as_real, place
-from nnfunc.values.checks import FLOAT32, as_size, problem, require
+from nnfunc.values.arrays import place
+from nnfunc.values.checks import FLOAT32, as_size, problem
 from nnfunc.values.types import Array, DType, Initializer, InputGradient, Key, Layer, Params, Pullback, Rows
 
 _EXACT_IN_FLOAT32 = 1 << 24
@@ -61,9 +61,7 @@ def embedding(n: SupportsIndex, width: SupportsIndex, *, table_init: Initializer
 
 def _embedding_init(n: int, width: int, table_init: Initializer, key: Key, dtype: DType) -> Params:
     """Draw the table."""
-    table = as_real("embedding", "table_init", table_init(key, (n, width), dtype), "give numbers")
-    require(table.shape == (n, width), "embedding", "table_init", f"return an array of shape {(n, width)}", table)
-    return {"table": table}
+    return {"table": drawn("embedding", "table_init", table_init, key, (n, width), dtype)}
 
 
 def embedding_forward(n: int, width: int, params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
@@ -101,8 +99,6 @@ def _codes(n: int, x: Array) -> Rows:
         codes: Rows = x.astype(np.intp)
         if (codes == x).all():
             return codes
-    wrong = np.argwhere(~((x >= 0) & (x < n) & (np.floor(x) == x)))
-    value = x[tuple(wrong[0])]
-    found = place(str(value), wrong[0].tolist(), len(wrong), x.size)
-    kind = ValueError if math.isfinite(value) else FloatingPointError
-    raise kind(problem("embedding", "x", f"hold whole numbers from 0 to {n - 1}", found))
+    wrong = ~((x >= 0) & (x < n) & (np.floor(x) == x))
+    kind = ValueError if math.isfinite(x[wrong][0]) else FloatingPointError
+    raise kind(problem("embedding", "x", f"hold whole numbers from 0 to {n - 1}", place(x, wrong)))

@@ -17,6 +17,7 @@ from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
+from nnfunc.values.arrays import as_real
 from nnfunc.values.checks import as_dtype, as_number, as_size, as_tuple, check_callable, looked_up, require
 from nnfunc.values.keys import generator, key_path
 from nnfunc.values.types import Array, DType, Initializer, Key
@@ -243,6 +244,20 @@ def made_for(function: str, argument: str, initializer: Initializer, n_in: int, 
     count = None if looked_up(_OWN, initializer) else 3
     check_callable(function, argument, initializer, "(key, shape, dtype) -> array", count, Initializer)
     return initializer
+
+
+def drawn(function: str, argument: str, initializer: Initializer, key: Key, shape: Shape, dtype: DType) -> Array:
+    """Return what an initialiser gives for a layer, if it is numbers in this shape.
+
+    Example:
+        >>> drawn("dense", "w_init", lambda key, shape, dtype: np.zeros(3), 0, (2,), np.dtype(np.float32))
+        Traceback (most recent call last):
+        ...
+        ValueError: dense: w_init must return an array of shape (2,), got float64 array of shape (3,)
+    """
+    array = as_real(function, argument, initializer(key, shape, dtype), "give numbers")
+    require(array.shape == shape, function, argument, f"return an array of shape {shape}", array)
+    return array
 
 
 def constant(value: SupportsFloat) -> Initializer:

@@ -26,7 +26,7 @@ import numpy as np
 
 from nnfunc.pieces import initializers
 from nnfunc.pieces.activations import Rule, as_rule, relu, relu_in_place
-from nnfunc.values.arrays import as_real, ones
+from nnfunc.values.arrays import ones
 from nnfunc.values.checks import as_flag, as_size, describe, problem, require
 from nnfunc.values.keys import split
 from nnfunc.values.types import Activation, Array, DType, Initializer, InputGradient, Key, Layer, Params, Pullback
@@ -87,14 +87,10 @@ def _dense_init(
     n_in: int, n_out: int, w_init: Initializer, b_init: Initializer | None, key: Key, dtype: DType
 ) -> dict[str, Array]:
     """Draw W and b, if there is one."""
-    params: dict[str, Array] = {}
-    drawn = (("W", w_init, (n_in, n_out)), ("b", b_init, (n_out,)))
-    for own_key, (name, initializer, shape) in zip(split(key, 2), drawn, strict=True):
-        if initializer is None:
-            continue
-        argument = f"{name.lower()}_init"
-        array = params[name] = as_real("dense", argument, initializer(own_key, shape, dtype), "give numbers")
-        require(array.shape == shape, "dense", argument, f"return an array of shape {shape}", array)
+    w_key, b_key = split(key, 2)
+    params = {"W": initializers.drawn("dense", "w_init", w_init, w_key, (n_in, n_out), dtype)}
+    if b_init is not None:
+        params["b"] = initializers.drawn("dense", "b_init", b_init, b_key, (n_out,), dtype)
     return params
 
 

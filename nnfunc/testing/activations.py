@@ -12,7 +12,7 @@ from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable
 from nnfunc.testing.layers import check_layer
 from nnfunc.testing.purity import purity_laws
-from nnfunc.testing.samples import close, dtype_law, first_difference, layout_law, precision_law, reordered, stable_law
+from nnfunc.testing.samples import check_close, dtype_law, layout_law, precision_law, reordered, stable_law
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import as_flag, base_function, problem
 from nnfunc.values.types import Activation, Array, DType, ElementwiseFn
@@ -83,7 +83,7 @@ def check_activation(
         ("elementwise", partial(_elementwise, f, slope)),
         ("dtype", partial(dtype_law, compute, "{name}", "keep the dtype {dtype} of z", cause)),
         ("stable", partial(stable_law, lambda x: {"f": f(locked(x)), "df": slope(locked(x))}, z)),
-        ("precision", partial(precision_law, both, z)),
+        ("precision", partial(precision_law, lambda given: both(given["z"]), {"z": z})),
         ("memory layout", lambda: layout_law(both(grid), both(reordered(grid)), "z")),
     ]
     return judged("check_activation", laws, report)
@@ -114,7 +114,6 @@ def _elementwise(f: ElementwiseFn, df: ElementwiseFn) -> Verdict:
     for name, function in (("f", f), ("df", df)):
         whole = function(locked(z))
         alone = np.array([function(locked(z[i : i + 1]))[0] for i in range(len(z))])
-        if not close(alone, whole):
-            cause = "a sum, mean or maximum over the array"
-            breach(f"{name} of a value by itself", "be what it is among others", first_difference(alone, whole), cause)
+        cause = "a sum, mean or maximum over the array"
+        check_close(f"{name} of a value by itself", "be what it is among others", alone, whole, cause)
     return "pass", f"{len(z)} values"

@@ -18,9 +18,8 @@ from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, set_back, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
-    close, dtype_law, first_difference, in_dtype, key_law, layout_law, offset_law, own_rows,
-    precision_law, reordered, shifted, stable_law,
-    zeroed,
+    check_close, close, dtype_law, first_difference, in_dtype, key_law, layout_law, offset_law, own_rows, precision_law,
+    reordered, shifted, stable_law, zeroed,
 )
 from nnfunc.values.arrays import as_inputs, locked
 from nnfunc.values.checks import FLOAT32, FLOAT64, as_flag, problem
@@ -158,7 +157,7 @@ def check_layer(
         ("keys", partial(_draws, layer, held, own, inference, noise, unbiased, keyless, x_slope)),
         ("stable", partial(stable_law, everything, np.concatenate([own, -own])) if x_slope else declared),
         ("offset", partial(_offset, layer, held, own, modes) if x_slope else declared),
-        ("precision", partial(precision_law, quiet, own) if x_slope else declared),
+        ("precision", partial(precision_law, lambda given: quiet(given["x"]), {"x": own}) if x_slope else declared),
         ("linear way back", partial(_linear, layer, away, own, modes[:1] if keyless else modes)),
         ("memory layout", partial(_layout, layer, away, own, modes[:1] if keyless else modes)),
         ("same at the end", partial(_as_at_first, layer, away, own, dy, modes[0], at_first)),
@@ -385,19 +384,17 @@ def _one_row(layer: Layer, params: Params, x: Array) -> Verdict:
         row = locked(x[i : i + 1])
         own_y, _, own_dx = _there_and_back(layer, params, row, dy[i : i + 1], None)
         for name, own, batch in (("y", own_y, y[i : i + 1]), ("dx()", own_dx, dx[i : i + 1])):
-            if not close(own, batch):
-                cause = "statistics of the batch at inference, or a mean over the rows"
-                cause = cause if own.shape == batch.shape else "an axis of length 1 is lost"
-                subject, got = f"{name} of row {i} by itself", first_difference(own, batch)
-                breach(subject, "be what it is in a batch", got, cause, shown_by=f"x = {listed(row)}")
+            cause = "statistics of the batch at inference, or a mean over the rows"
+            cause = cause if own.shape == batch.shape else "an axis of length 1 is lost"
+            shown = f"x = {listed(row)}"
+            check_close(f"{name} of row {i} by itself", "be what it is in a batch", own, batch, cause, shown_by=shown)
     sizes = [2, _LARGE_BATCH, *({x.shape[1], len(np.ravel(y[0]))} if x.ndim == 2 else ())]
     for batch_of in [np.arange(len(x))[::-1], *(np.resize(np.arange(len(x)), n) for n in sizes if n <= _LARGE_BATCH)]:
         own_y, _, own_dx = _there_and_back(layer, params, locked(x[batch_of]), locked(dy[batch_of]), None)
         for name, own, batch in (("y", own_y, y[batch_of]), ("dx()", own_dx, dx[batch_of])):
-            if not close(own, batch):
-                cause = "something that asks how many rows there are, or where a row stands"
-                subject = f"{name} of a row in a batch of {len(batch_of)}"
-                breach(subject, f"be what it is in one of {len(x)}", first_difference(own, batch), cause)
+            cause = "something that asks how many rows there are, or where a row stands"
+            subject = f"{name} of a row in a batch of {len(batch_of)}"
+            check_close(subject, f"be what it is in one of {len(x)}", own, batch, cause)
     return "pass", f"{len(x)} rows, batches of {', '.join(map(str, sorted({1, len(x), *sizes})))}"
 
 
@@ -425,10 +422,9 @@ def _add_up(layer: Layer, params: Params, x: Array) -> Verdict:
     size = _largest({name: array for part in parts for name, array in part.items()})
     for name, array in whole.items():
         total = np.asarray(sum(np.asarray(part[name]) for part in parts))
-        if not close(total, np.asarray(array), size):
-            cause = "a mean over the rows in the gradient (the mean is taken by loss and grads alone), or a kept buffer"
-            got = first_difference(np.asarray(array), total)
-            breach(f"the gradient of {name}", "be the sum of its rows' gradients", got, cause)
+        cause = "a mean over the rows in the gradient (the mean is taken by loss and grads alone), or a kept buffer"
+        constraint = "be the sum of its rows' gradients"
+        check_close(f"the gradient of {name}", constraint, np.asarray(array), total, cause, size=size)
     return "pass", f"{len(x)} rows"
 
 
@@ -444,10 +440,9 @@ def _linear(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> 
             scaled = {**grads, "dx()": scaled_dx()}
             for name, array in expected.items():
                 back = np.asarray(scaled[name]) / factor
-                if not close(back, np.asarray(array), _largest(expected)):
-                    got = first_difference(back, np.asarray(array))
-                    constraint = f"be {factor:g} times as large for {factor:g} dy"
-                    breach(name, constraint, got, "a clip or threshold on gradients, or float32 on the way back")
+                constraint = f"be {factor:g} times as large for {factor:g} dy"
+                cause = "a clip or threshold on gradients, or float32 on the way back"
+                check_close(name, constraint, back, np.asarray(array), cause, size=_largest(expected))
     return "pass", "dy by 1e6 and 1e-6"
 
 

@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import rows_with_targets
+from nnfunc.network.boundary import which_count
 from nnfunc.network.verbs import loss
 from nnfunc.pieces.layers import identity_forward, no_params
 from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable
 from nnfunc.testing.purity import purity_laws
 from nnfunc.testing.samples import (
-    LAYOUT_CAUSE, close, dtype_law, first_difference, layout_law, nudge_law, reordered, stable_law,
+    LAYOUT_CAUSE, check_close, dtype_law, layout_law, precision_law, reordered, stable_law,
 )
 from nnfunc.values.arrays import as_inputs, as_targets, locked
 from nnfunc.values.checks import FLOAT64, check_callable, problem
@@ -79,7 +79,7 @@ def check_loss(
         raise ValueError(problem("check_loss", "targets", f"have one target for each of the {len(given)} outputs", y))
     y = locked(y[:_ROWS])
     own, own_y = _mixed(given, y)
-    there = rows_with_targets("check_loss", loss_fn, own_y)
+    there, _, _ = which_count("check_loss", loss_fn, own_y, None)
     counted = (own, own_y) if there is None else (locked(own[there]), locked(own_y[there]))
     points: list[Params] = [{"outputs": given, "targets": y}, {"outputs": own, "targets": own_y}]
     laws: list[Law] = [
@@ -273,11 +273,10 @@ def _rows_independent(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Ver
     for i in range(len(outputs)):
         alone = loss_fn(locked(outputs[[i]]), locked(targets[[i]]))
         for name, own, batch in zip(_NAMES, alone, whole, strict=True):
-            if not close(batch[[i]], own):
-                cause = "a mean over the rows, which is taken by loss and grads alone; or a sum over the wrong axis"
-                shown = f"outputs = {outputs.round(6).tolist()}, targets = {targets.tolist()}"
-                subject, got = f"{name} of row {i} in a batch of {len(outputs)}", first_difference(batch[[i]], own)
-                breach(subject, "be what it is by itself", got, cause, shown_by=shown)
+            cause = "a mean over the rows, which is taken by loss and grads alone; or a sum over the wrong axis"
+            shown = f"outputs = {outputs.round(6).tolist()}, targets = {targets.tolist()}"
+            subject = f"{name} of row {i} in a batch of {len(outputs)}"
+            check_close(subject, "be what it is by itself", batch[[i]], own, cause, shown_by=shown)
     return "pass", f"{len(outputs)} rows"
 
 
@@ -385,10 +384,9 @@ def _target_types(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict
             continue  # said aloud, it misleads nobody
         tried.append(np.dtype(dtype).name)
         for name, array in _named(result).items():
-            if not close(np.asarray(array, np.float64), plain[name]):
-                cause = "arithmetic in integers, which wraps: convert targets to outputs.dtype first"
-                got = first_difference(np.asarray(array, np.float64), plain[name])
-                breach(name, f"not depend on the type of the targets, here {tried[-1]}", got, cause)
+            cause = "arithmetic in integers, which wraps: convert targets to outputs.dtype first"
+            constraint = f"not depend on the type of the targets, here {tried[-1]}"
+            check_close(name, constraint, np.asarray(array, np.float64), plain[name], cause)
     return ("pass", ", ".join(tried)) if tried else not_applicable("targets of integers are refused")
 
 
@@ -399,7 +397,7 @@ def _precision(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:
     def compute(share: Params) -> dict[str, Array]:
         return _named(loss_fn(locked(other + share["share"] * (outputs - other)), targets))
 
-    return nudge_law(compute, {"share": np.full((len(outputs), *[1] * (outputs.ndim - 1)), 0.7)})
+    return precision_law(compute, {"share": np.full((len(outputs), *[1] * (outputs.ndim - 1)), 0.7)})
 
 
 def _nan_outputs(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> Verdict:

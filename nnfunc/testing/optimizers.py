@@ -13,7 +13,7 @@ import numpy as np
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
-    backwards, check_finite, check_same_in_float32, close, first_difference, in_dtype, nudge_law, zeroed,
+    backwards, check_close, check_finite, check_same_in_float32, first_difference, in_dtype, precision_law, zeroed,
 )
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import FLOAT32, FLOAT64, check_pair
@@ -194,8 +194,8 @@ def _precision(optimizer: Optimizer) -> Verdict:
     def moved(start: Params, state: State, grads: Params) -> Params:
         return step(start, grads, state, 0.1)[0]
 
-    nudge_law(partial(moved, params, init(params)), _drawn(4))
-    return nudge_law(partial(moved, *_run(optimizer, params, range(1, 4))), _drawn(4))
+    precision_law(partial(moved, params, init(params)), _drawn(4))
+    return precision_law(partial(moved, *_run(optimizer, params, range(1, 4))), _drawn(4))
 
 
 def _rate_matters(optimizer: Optimizer) -> Verdict:
@@ -219,9 +219,8 @@ def _still(optimizer: Optimizer) -> Verdict:
     init, step = optimizer
     params = _drawn(0)
     for name, array in step(params, _drawn(1), init(params), 0.0)[0].items():
-        if not close(array, params[name]):
-            got = first_difference(array, params[name])
-            breach(f"step's {name}", "stay at a learning rate of 0", got, "a part of the step is not multiplied by it")
+        cause = "a part of the step is not multiplied by it"
+        check_close(f"step's {name}", "stay at a learning rate of 0", array, params[name], cause)
     return "pass", ""
 
 
@@ -275,25 +274,17 @@ def _order(optimizer: Optimizer) -> Verdict:
     """Check that the order of names matters neither in params nor in gradients."""
     step = optimizer[1]
     forwards, reverse = _drawn(0), freeze(backwards(_drawn(0)))
-    cause = (
-        "parameters share a slot of the state, which must be named by the full name; "
-        "or one loop variable is used after the loop"
-    )
+    shared = "parameters share a slot of the state, which must be named by the full name; or one loop variable is used after the loop"
+    zipped = "names of two mappings are zipped"
     expected = _run(optimizer, forwards, range(1, 5))[0]
-    for name, array in _run(optimizer, reverse, range(1, 5))[0].items():
-        if not close(array, expected[name]):
-            got = first_difference(array, expected[name])
-            breach(f"step's {name}", "not depend on the order of the names", got, cause)
     params, state = _run(optimizer, forwards, range(1, 4))
-    expected = step(params, _drawn(4), state, 0.1)[0]
-    for name, array in step(params, backwards(_drawn(4)), state, 0.1)[0].items():
-        if not close(array, expected[name]):
-            got, cause = first_difference(array, expected[name]), "names of two mappings are zipped"
-            breach(f"step's {name}", "not depend on the order of the gradients", got, cause)
-    for name, array in step(params, _drawn(4), freeze(backwards(state)), 0.1)[0].items():
-        if not close(array, expected[name]):
-            got, cause = first_difference(array, expected[name]), "names of two mappings are zipped"
-            breach(f"step's {name}", "not depend on the order of the state", got, cause)
+    for of, new, cause in (
+        ("names", _run(optimizer, reverse, range(1, 5))[0], shared),
+        ("gradients", step(params, backwards(_drawn(4)), state, 0.1)[0], zipped),
+        ("state", step(params, _drawn(4), freeze(backwards(state)), 0.1)[0], zipped),
+    ):
+        for name, array in new.items():
+            check_close(f"step's {name}", f"not depend on the order of the {of}", array, expected[name], cause)
     return "pass", "reversed"
 
 
@@ -457,7 +448,6 @@ def _agreement(optimizer: Optimizer, like: Optimizer | None) -> Verdict:
                 each[1](params, grads, state, 0.1 / steps) for each, (params, state) in zip((optimizer, like), at, strict=True)
             ]
             for name, array in at[1][0].items():
-                if not close(at[0][0][name], array):
-                    where, got = f"{name} after {steps} steps", first_difference(at[0][0][name], array)
-                    breach(where, f"be what the other gives for gradients of size {size:g}", got)
+                constraint = f"be what the other gives for gradients of size {size:g}"
+                check_close(f"{name} after {steps} steps", constraint, at[0][0][name], array)
     return "pass", "12 steps, for gradients of size 1, 1e-4 and 1e-8"

@@ -14,8 +14,7 @@ from nnfunc.testing.gradients import Subject, gradient_law
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable
 from nnfunc.testing.purity import purity_laws
 from nnfunc.testing.samples import (
-    backwards, check_finite, check_same_in_float32, close, dtype_law, first_difference, in_dtype, nudge_law,
-    shifted, zeroed,
+    backwards, check_close, check_finite, check_same_in_float32, dtype_law, in_dtype, precision_law, shifted, zeroed,
 )
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import FLOAT32, FLOAT64, check_callable
@@ -76,7 +75,7 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
         ("form", partial(_penalty_form, penalty, whole)), *purity_laws(penalty, (dict(held),), ("params",)),
         ("gradient", partial(_penalty_gradient, penalty, subject, held)),
         ("dtype", partial(_penalty_dtype, penalty, held)),
-        ("precision", partial(nudge_law, partial(_flat, penalty), shifted(held))),
+        ("precision", partial(precision_law, partial(_flat, penalty), shifted(held))),
         ("order of names", partial(_penalty_order, penalty, held)),
         ("zero params", partial(_penalty_of_zero, penalty, held)), ("no params", partial(_penalty_of_none, penalty)),
     ]
@@ -170,8 +169,8 @@ def _penalty_order(penalty: Penalty, params: Params) -> Verdict:
     if not np.isclose(float(value), float(other), rtol=1e-9):
         breach("the value", "not depend on the order of the names", f"{float(other):g} for {float(value):g}")
     for name, array in grads.items():
-        if not close(np.asarray(other_grads[name]), np.asarray(array)):
-            breach(f"the gradient of {name}", "not depend on the order of the names", "another")
+        constraint = "not depend on the order of the names"
+        check_close(f"the gradient of {name}", constraint, np.asarray(other_grads[name]), np.asarray(array))
     return "pass", ""
 
 
@@ -236,7 +235,7 @@ def check_transform(
         ("form", partial(_transform_form, transform, whole, patterns)),
         *((name, law) for name, law in purity if name != "no aliasing"),
         ("dtype", partial(_transform_dtype, transform, held)),
-        ("precision", partial(nudge_law, transform, shifted(held))),
+        ("precision", partial(precision_law, transform, shifted(held))),
         ("order of names", partial(_transform_order, transform, held)),
         ("zero gradients", partial(_transform_of_zero, transform, held)),
         ("large gradients", partial(_transform_of_large, transform, held)),
@@ -280,9 +279,8 @@ def _transform_order(transform: GradTransform, grads: Params) -> Verdict:
     """Check that the order of names does not matter."""
     mixed = transform(backwards(grads))
     for name, array in transform(grads).items():
-        if not close(np.asarray(mixed[name]), np.asarray(array)):
-            got = first_difference(mixed[name], array)
-            breach(f"the gradient of {name}", "not depend on the order of the names", got)
+        constraint = "not depend on the order of the names"
+        check_close(f"the gradient of {name}", constraint, np.asarray(mixed[name]), np.asarray(array))
     return "pass", "reversed"
 
 

@@ -13,14 +13,14 @@ from typing import NoReturn, SupportsFloat, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_targets, loss_value, prepared, row_numbers, row_weights, rows_with_targets
+from nnfunc.network.boundary import counted_targets, loss_value, prepared, which_count
 from nnfunc.network.calibration import calibrate, check_all_are_found
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
 from nnfunc.pieces.losses import as_classes, is_masked
 from nnfunc.training.state import Report, StepReport
 from nnfunc.values.arrays import all_finite, as_inputs, as_targets, check_finite, is_read_only_map, locked
-from nnfunc.values.checks import arguments_of, check_callable, check_pair, describe, problem, require, restated
+from nnfunc.values.checks import check_callable, check_pair, describe, problem, require, restated
 from nnfunc.values.params import mapped
 from nnfunc.values.types import (
     AnyArray, Array, DType, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule,
@@ -68,12 +68,13 @@ def training_data(
     inputs = prepared("train", net, params, np.asarray(x)[:1] if mapped else x, None)[2]
     rows = np.asarray(x) if mapped else _protected(inputs, x)
     targets = _undisturbed("train", "y", y, inputs.dtype, len(rows))
-    weights = row_weights("train", weight, len(rows))
-    numbers = row_numbers(weight, len(rows), rows_with_targets("train", loss_fn, targets))
-    require(len(numbers), "train", "weight", "be above 0 in a row that has a target", "0 in all of them")
-    if weights is not None:
-        weights /= weights.max()  # first, as the sum of large weights could overflow
-        weights /= weights[numbers].mean()
+    numbers, counted, _ = which_count("train", loss_fn, targets, weight)
+    numbers = np.arange(len(rows)) if numbers is None else numbers
+    if counted is None:
+        return (rows, targets, None), numbers
+    counted /= counted.max()  # first, as the sum of large weights could overflow
+    weights = np.zeros(len(rows))
+    weights[numbers] = counted / counted.mean()
     return (rows, targets, weights), numbers
 
 
@@ -97,12 +98,10 @@ def validation_data(validation: Validation | None, data: Data, loss_fn: LossFn) 
     for name, given, own in (("validation x", x, data[0]), ("validation y", y, data[1])):
         fits, constraint = given.shape[1:] == own.shape[1:], f"have rows of shape {own.shape[1:]}, as the training data"
         require(fits, "train", name, constraint, given.shape[1:])
-    weights = row_weights("train", validation[2] if len(validation) == 3 else None, len(x), of="validation ")
-    there = rows_with_targets("train", loss_fn, y, "validation ")
-    if there is not None or (weights is not None and not weights.all()):
-        kept = row_numbers(weights, len(x), there)
-        require(len(kept), "train", "validation weight", "be above 0 in a row that has a target", "0 in all of them")
-        x, y, weights = x[kept], y[kept], None if weights is None else weights[kept]
+    weight = validation[2] if len(validation) == 3 else None
+    numbers, weights, _ = which_count("train", loss_fn, y, weight, of="validation ")
+    if numbers is not None:
+        x, y = x[numbers], y[numbers]
     return x, as_classes(y) if is_masked(loss_fn) and y.ndim == 1 else y, weights  # classes, for the metrics
 
 
@@ -139,12 +138,9 @@ def try_pieces(run: Run, params: Params, held: Callable[[str], State | None]) ->
     ``held(name)`` is the state of a piece in a run that is resumed.
     """
     check_all_are_found("train", run["net"], params, run["data"][0])
-    check_pair("train", "optimizer", run["optimizer"], "", Optimizer, (1, 4))
     _try_optimizer(run["optimizer"], run["net"], params, held("optimizer"))
-    check_pair("train", "stopping", run["stopping"], "", Monitor, (0, 2))
     _try_monitor("stopping", run["stopping"], ("stop", "improved"), held("stopping"))
     if run["plateau"] is not None:
-        check_pair("train", "plateau", run["plateau"], "", Monitor, (0, 2))
         _try_monitor("plateau", run["plateau"], ("scale",), held("plateau"))
     _try_scores(run, params)
 
@@ -164,17 +160,18 @@ def check_functions(
         TypeError: train: lr must be a function step -> float, or a number,
         got the function cosine_decay_schedule, which takes (init_value, decay_steps, alpha, exponent)
     """
-    _check_takes("loss_fn", loss_fn, 2, "(outputs, targets) -> (per_example, d_outputs)")
-    _check_takes("lr", schedule, 1, "step -> float, or a number")
-    if order is not None:
-        _check_takes("order", order, 2, "(epoch, key) -> rows")
-    for name, function in (("penalty", penalty), ("transform", transform), ("monitor", monitor), ("on_step", on_step)):
-        if function is not None:
-            _check_takes(name, function, 1, "of one argument")
     is_mapping = metrics is None or hasattr(metrics, "items")
     require(is_mapping, "train", "metrics", "be a mapping of names to functions", kind=TypeError, value=metrics)
-    for name, metric in (metrics or {}).items():
-        _check_takes(f"metrics[{name!r}]", metric, 2, "(outputs, targets) -> float")
+    takes: list[tuple[str, object, int, str]] = [
+        ("loss_fn", loss_fn, 2, "(outputs, targets) -> (per_example, d_outputs)"),
+        ("lr", schedule, 1, "step -> float, or a number"), ("order", order, 2, "(epoch, key) -> rows"),
+        ("penalty", penalty, 1, "of one argument"), ("transform", transform, 1, "of one argument"),
+        ("monitor", monitor, 1, "of one argument"), ("on_step", on_step, 1, "of one argument"),
+    ]
+    takes += [(f"metrics[{name!r}]", metric, 2, "(outputs, targets) -> float") for name, metric in (metrics or {}).items()]
+    for argument, function, count, form in takes:
+        if function is not None or argument == "loss_fn":
+            check_callable("train", argument, function, form, count)
 
 
 def _try_monitor(argument: str, monitor: Monitor, needed: tuple[str, ...], held: State | None) -> None:
@@ -187,6 +184,7 @@ def _try_monitor(argument: str, monitor: Monitor, needed: tuple[str, ...], held:
         ...
         ValueError: train: plateau must have states with scale, got ['best', 'wait', 'improved', 'stop']
     """
+    check_pair("train", argument, monitor, "", Monitor, (0, 2))
     fresh = _arrays(argument, "init", monitor[0]())
     for state in (fresh, _arrays(argument, "update", monitor[1](fresh, 1.0))):
         has_all = all(name in state for name in needed)
@@ -209,6 +207,7 @@ def _try_optimizer(optimizer: Optimizer, net: Layer, params: Params, held: State
         ValueError: train: optimizer must be the one that the state was made with,
         got another: its state holds ['t/W', 'm/W', 'v/W'], the given one []
     """
+    check_pair("train", "optimizer", optimizer, "", Optimizer, (1, 4))
     params = trained(net, params)
     fresh, ones = _arrays("optimizer", "init", optimizer[0](params)), mapped(np.ones_like, params)
     with np.errstate(all="ignore"):
@@ -310,8 +309,7 @@ def transformed(transform: GradTransform, grads: Params) -> Params:
         TypeError: train: transform must give gradients by name, got None
     """
     sent = transform(grads)
-    is_mapping = hasattr(sent, "items")
-    require(is_mapping, "train", "transform", "give gradients by name", kind=TypeError, value=sent)
+    require(hasattr(sent, "items"), "train", "transform", "give gradients by name", kind=TypeError, value=sent)
     return sent
 
 
@@ -327,18 +325,7 @@ def _arrays(argument: str, part: str, value: State) -> State:
 
 def _refuse(argument: str, fresh: State, held: State, error: Exception) -> NoReturn:
     """Raise that a piece does not go with the state of a run: it went well with a state of its own."""
-    got = f"another: its state holds {describe(list(fresh))}, the given one {describe(list(held))}"
-    if fresh.keys() == held.keys():
-        got = f"{error}"
+    others = f"another: its state holds {describe(list(fresh))}, the given one {describe(list(held))}"
+    got = str(error) if fresh.keys() == held.keys() else others
     raise ValueError(problem("train", argument, "be the one that the state was made with", got)) from error
 
-
-def _check_takes(argument: str, function: object, count: int, takes: str) -> None:
-    """Raise TypeError unless `function` is one that can be called with so many arguments."""
-    check_callable("train", argument, function, takes)
-    if not callable(function):
-        return
-    others = arguments_of(function, count)
-    if others:
-        got = f"{describe(function)}, which takes {others}"
-        raise TypeError(problem("train", argument, f"be a function {takes}", got))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, SupportsFloat, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, prepared, row_numbers, rows_with_targets, value_and_grads_pass
+from nnfunc.network.boundary import prepared, value_and_grads_pass, which_count
 from nnfunc.network.calibration import check_all_are_found
 from nnfunc.network.guard import check_layer, penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
@@ -84,8 +84,9 @@ def sharded_value_and_grads(
         check_needs_no_key(_NAME, net)
     _, held, inputs = prepared(_NAME, net, params, x, key)
     check_all_are_found(_NAME, net, held, inputs)
-    y = as_targets(_NAME, "y", y, inputs.dtype, len(inputs))
-    rows, targets, weights, total = counted_rows(_NAME, loss_fn, inputs, y, weight, mean_weight)
+    targets = as_targets(_NAME, "y", y, inputs.dtype, len(inputs))
+    numbers, weights, total = which_count(_NAME, loss_fn, targets, weight, mean_weight)
+    rows, targets = (inputs, targets) if numbers is None else (inputs[numbers], targets[numbers])
     mean = None if mean_weight is None else above_zero(_NAME, "mean_weight", mean_weight)
     count, n = as_size(_NAME, "shards", shards), len(rows)
     require(count <= n, _NAME, "shards", f"be at most {n}, the number of rows that count", count)
@@ -101,7 +102,7 @@ def sharded_value_and_grads(
         [targets[part] for part in plan],
         [None if weights is None else (shares if mean is None else weights)[part] for part in plan],
         keys,
-        row_numbers(weight, len(inputs), rows_with_targets(_NAME, loss_fn, y))[ends[:-1]].tolist(),
+        ends[:-1] if numbers is None else numbers[ends[:-1]].tolist(),
     )
     try:
         done = list((map if executor is None else executor.map)(job, *parts))

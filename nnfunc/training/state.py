@@ -51,7 +51,7 @@ def current_params(state: State) -> Params:
         {'W': array([[1.5]]), 'b': array([0.5])}
     """
     _check_run_state("current_params", state)
-    return _frozen(section(state, "params"))
+    return mapped(lasting, section(state, "params"))
 
 
 def best_params(state: State) -> Params:
@@ -78,7 +78,7 @@ def best_params(state: State) -> Params:
         {'W': array([[3.]]), 'b': array([2.])}
     """
     _check_run_state("best_params", state)
-    return _frozen(section(state, "best") or section(state, "params"))
+    return mapped(lasting, section(state, "best") or section(state, "params"))
 
 
 def averaged_params(state: State) -> Params:
@@ -107,7 +107,7 @@ def averaged_params(state: State) -> Params:
     arrays = {name: as_real("averaged_params", f"state['{path}average/{name}']", array) for name, array in found.items()}
     # Statistics that were never averaged are those from before the first step.
     old = [name for name in statistics_among(tuple(found)) if not np.any(counts[name])]
-    return _frozen({name: array for name, array in arrays.items() if name not in old})
+    return mapped(lasting, {name: array for name, array in arrays.items() if name not in old})
 
 
 def progress(state: State) -> Progress:
@@ -200,18 +200,13 @@ def resumed(function: str, params: Params | State) -> State | None:
     if not counted and not _is_run_state(params):
         return None
     _check_run_state(function, params)
-    return _frozen(dict(params))
+    return mapped(lasting, dict(params))
 
 
 def _missing(state: State) -> list[str]:
     """Return what a training state has and this mapping lacks."""
     watched = any(str(name).startswith("stopping/") for name in state)
     return [name for name in _OWN if name not in state] + ([] if watched else ["stopping/..."])
-
-
-def _frozen(arrays: dict[str, AnyArray]) -> State:
-    """Return arrays as a state that can never change."""
-    return mapped(lasting, arrays)
 
 
 def packed(sections: Mapping[str, State]) -> State:
@@ -221,7 +216,7 @@ def packed(sections: Mapping[str, State]) -> State:
         >>> list(packed({"params": {"W": np.ones(1)}, "train": {"epoch": np.asarray(0)}}))
         ['params/W', 'train/epoch']
     """
-    return _frozen({f"{name}/{short}": a for name, values in sections.items() for short, a in values.items()})
+    return mapped(lasting, {f"{name}/{short}": a for name, values in sections.items() for short, a in values.items()})
 
 
 def key_words(function: str, key: Key) -> AnyArray:

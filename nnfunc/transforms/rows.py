@@ -16,7 +16,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import in_order, loss_pass, on_logits, prepared, rows_with_targets
+from nnfunc.network.boundary import in_order, loss_pass, on_logits, prepared, which_count
 from nnfunc.network.guard import check_layer, losses_of, run
 from nnfunc.network.kinds import children, facts, guarded, map_layers, unwrapped
 from nnfunc.pieces.activations import Rule
@@ -210,7 +210,7 @@ def _kept_by_row(
     net, held, inputs = prepared(function, net, params, x, key)
     net, loss_fn = on_logits(net, loss_fn)
     targets, n = as_targets(function, "y", y, inputs.dtype, len(inputs)), len(inputs)
-    there = rows_with_targets(function, loss_fn, targets)
+    there, _, _ = which_count(function, loss_fn, targets, None)
     if there is not None:
         inputs, targets = inputs[there], targets[there]
     kept: Kept = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def way_out(argument: str, value: object, array: AnyArray) -> str:
         return f"np.stack([{held}.real, {held}.imag], axis=-1) keeps both parts"
     if kind not in "OUST" or not array.size:
         return ""
-    if hasattr(value, "to_numpy") and _converts(value.to_numpy):
+    if hasattr(value, "to_numpy") and _works(lambda: value.to_numpy(dtype=float, na_value=np.nan)):
         return f"{name}.to_numpy(dtype=float, na_value=np.nan) makes the gaps NaN"
     return _of_objects(name, held, array)
 
@@ -74,15 +75,10 @@ def is_number_type(kind: type) -> bool:
 
 def _of_fields(held: str, array: AnyArray) -> str:
     """Advise on an array whose columns have names."""
-    names = array.dtype.names or ()
-    kinds = {name: array.dtype[name].base for name in names}
-    if all(dtype.kind in "fiub" for dtype in kinds.values()):
-        line = f"np.lib.recfunctions.structured_to_unstructured({held}, dtype=float)"
-        return f"after import numpy.lib.recfunctions, {line} makes columns of the fields"
-    plain = [name for name in names if kinds[name].kind in "fiub" and not array.dtype[name].shape]
-    if array.ndim != 1 or not 0 < len(plain) <= 4:
+    if any(array.dtype[name].base.kind not in "fiub" for name in array.dtype.names or ()):
         return ""
-    return f"np.stack([{', '.join(f'{held}[{name!r}]' for name in plain)}], axis=-1) has the columns of numbers"
+    line = f"np.lib.recfunctions.structured_to_unstructured({held}, dtype=float)"
+    return f"after import numpy.lib.recfunctions, {line} makes columns of the fields"
 
 
 def _of_dates(held: str, array: AnyArray) -> str:
@@ -94,55 +90,29 @@ def _of_dates(held: str, array: AnyArray) -> str:
 
 def _of_objects(name: str, held: str, array: AnyArray) -> str:
     """Advise on text, and on objects that are no numbers."""
-    with np.errstate(all="ignore"):
-        for kind in ("int", "float"):
-            try:
-                read = array.astype(kind)
-            except (TypeError, ValueError, OverflowError):
-                continue
-            if kind == "float" or array.dtype.kind != "O":
-                gaps = "makes the gaps NaN" if np.isnan(read).any() else "reads the numbers in the text"
-                return f"{held}.astype({kind}) {gaps}"
+    kinds = ("float",) if array.dtype.kind == "O" else ("int", "float")
+    kind = next((each for each in kinds if _works(partial(array.astype, each))), "")
+    if kind:
+        gaps = "makes the gaps NaN" if np.isnan(array.astype(kind)).any() else "reads the numbers in the text"
+        return f"{held}.astype({kind}) {gaps}"
     if name in _LABELS and array.ndim == 1:
-        if not _sortable(array):
-            return ""
-        return f"classes, {name} = np.unique({name}, return_inverse=True) numbers the classes"
-    if array.dtype.kind == "O" and _all_dates(array):
+        line = f"classes, {name} = np.unique({name}, return_inverse=True) numbers the classes"
+        return line if _works(partial(np.unique, array)) else ""
+    plain = (hasattr(each, "isoformat") and hasattr(each, "year") and not getattr(each, "tzinfo", None) for each in array.flat)
+    if array.dtype.kind == "O" and all(plain):  # dates or times without a zone
         return _of_dates(f'np.asarray({name}, "datetime64[us]")', array.astype("datetime64[us]"))
-    column = next((j for j in range(array.shape[1]) if not _reads(array[:, j])), 0) if array.ndim == 2 else -1
-    if column < 0 or not _sortable(array[:, column]):
-        return ""
-    return f"np.unique({held}[:, {column}], return_inverse=True)[1] numbers the kinds in column {column}"
+    for column in range(array.shape[1]) if array.ndim == 2 else ():
+        line = f"np.unique({held}[:, {column}], return_inverse=True)[1] numbers the kinds in column {column}"
+        if not _works(partial(array[:, column].astype, float)):
+            return line if _works(partial(np.unique, array[:, column])) else ""
+    return ""
 
 
-def _converts(to_numpy: Callable[..., object]) -> bool:
-    """Say whether a data frame or series can make NaN of its own kind of gap."""
+def _works(convert: Callable[[], object]) -> bool:
+    """Say whether a conversion that is to be advised can be done."""
     try:
-        to_numpy(dtype=float, na_value=np.nan)
+        with np.errstate(all="ignore"):
+            convert()
     except Exception:
         return False
     return True
-
-
-def _reads(array: AnyArray) -> bool:
-    """Say whether all of an array reads as numbers."""
-    try:
-        array.astype(float)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _sortable(array: AnyArray) -> bool:
-    """Say whether np.unique can number the values."""
-    try:
-        np.unique(array, return_inverse=True)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _all_dates(array: AnyArray) -> bool:
-    """Say whether all objects are dates or times without a zone."""
-    items = array.ravel().tolist()
-    return all(hasattr(item, "isoformat") and hasattr(item, "year") and not getattr(item, "tzinfo", None) for item in items)

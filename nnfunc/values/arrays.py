@@ -113,10 +113,9 @@ def in_dtype(function: str, argument: str, array: AnyArray, dtype: DType) -> Arr
             return array.astype(dtype, copy=False)
     except FloatingPointError as error:
         with np.errstate(all="ignore"):
-            lost = np.argwhere(np.isfinite(array) & ~np.isfinite(array.astype(dtype)))
-        found = place(array[tuple(lost[0])], lost[0].tolist(), len(lost), array.size)
+            lost = np.isfinite(array) & ~np.isfinite(array.astype(dtype))
         constraint = f"hold numbers that {dtype} can hold{' (params in float64 hold more)' if dtype == FLOAT32 else ''}"
-        raise FloatingPointError(problem(function, argument, constraint, found)) from error
+        raise FloatingPointError(problem(function, argument, constraint, place(array, lost))) from error
 
 
 def check_exact(function: str, argument: str, array: AnyArray, dtype: DType) -> None:
@@ -135,14 +134,13 @@ def check_exact(function: str, argument: str, array: AnyArray, dtype: DType) -> 
         return
     step = np.maximum(array & (~array + 1), 1)  # the largest power of two in each: what is left of it must fit
     odd = array // step
-    lost = np.argwhere((odd > most) | (odd < -most) if array.dtype.kind == "i" else odd > most)
-    if len(lost):
+    lost = (odd > most) | (odd < -most) if array.dtype.kind == "i" else odd > most
+    if lost.any():
         constraint = (
             f"hold whole numbers that {dtype} holds exactly (standardize({argument}, fit_scaler({argument})) for"
             f" quantities, np.unique({argument}, return_inverse=True)[1].astype(float) for identifiers)"
         )
-        found = place(array[tuple(lost[0])], lost[0].tolist(), len(lost), array.size)
-        raise TypeError(problem(function, argument, constraint, found))
+        raise TypeError(problem(function, argument, constraint, place(array, lost)))
 
 
 def as_floats(function: str, argument: str, value: ArrayLike) -> Array:
@@ -297,20 +295,18 @@ def where_not_finite(array: AnyArray) -> str:
         >>> where_not_finite(np.zeros(3))
         ''
     """
-    if array.dtype.kind != "f" or all_finite(array):
-        return ""
-    bad = np.argwhere(~np.isfinite(array))
-    return place(float(array[tuple(bad[0])]), bad[0].tolist(), len(bad), array.size)
+    return "" if array.dtype.kind != "f" or all_finite(array) else place(array, ~np.isfinite(array))
 
 
-def place(value: object, index: list[int], bad: int, size: int) -> str:
-    """Say which value stands where, the first of so many bad ones out of `size`.
+def place(array: AnyArray, bad: AnyArray) -> str:
+    """Say which value stands where, the first of the bad ones in an array, and how many there are.
 
     Example:
-        >>> place(float("nan"), [2], 1, 3)
-        'nan at [2] (1 of 3 values)'
+        >>> place(np.array([1.0, 2.0, -3.0]), np.array([False, False, True]))
+        '-3.0 at [2] (1 of 3 values)'
     """
-    return f"{value} at {index} ({bad} of {size} values)"
+    where = np.argwhere(bad)
+    return f"{array[tuple(where[0])]!s} at {where[0].tolist()} ({len(where)} of {array.size} values)"
 
 
 def check_finite(function: str, argument: str, array: AnyArray) -> None:

@@ -176,8 +176,8 @@ def check_names(function: str, argument: str, mapping: Mapping[str, ArrayLike]) 
         ...
         TypeError: freeze: mapping must be a mapping of names to arrays, got [1]
     """
-    if not hasattr(mapping, "items") or isinstance(mapping, type):
-        raise TypeError(problem(function, argument, "be a mapping of names to arrays", describe(mapping)))
+    is_mapping = hasattr(mapping, "items") and not isinstance(mapping, type)
+    require(is_mapping, function, argument, "be a mapping of names to arrays", kind=TypeError, value=mapping)
     for name in mapping:
         require(isinstance(name, str), function, argument, "have strings as names", name, TypeError)
 
@@ -239,9 +239,8 @@ def _converted_params(function: str, params: Params, argument: str, like: DType 
         require(fits, function, called[name], "be a float32 or float64 array", array, TypeError)
     if not dtypes:
         dtypes = {FLOAT32 if all(array.dtype == FLOAT32 for array in arrays.values()) else FLOAT64}
-    if len(dtypes) != 1:
-        kinds = listed([f"{name} {array.dtype}" for name, array in arrays.items()])
-        raise TypeError(problem(function, argument, "share one dtype", kinds))
+    kinds = [f"{name} {array.dtype}" for name, array in arrays.items()]
+    require(len(dtypes) == 1, function, argument, "share one dtype", listed(kinds), TypeError)
     dtype = like or dtypes.pop()
     return {name: in_dtype(function, called[name], array, dtype) for name, array in arrays.items()}, dtype
 

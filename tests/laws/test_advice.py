@@ -66,10 +66,6 @@ INPUTS: dict[str, tuple[ArrayLike, str, list[list[float]]]] = {
         bad(np.array([(1.5, 2), (3.5, 4)], [("age", "f4"), ("pay", "i8")])),
         "np.lib.recfunctions.structured_to_unstructured(x, dtype=float)", [[1.5, 2], [3.5, 4]],
     ),
-    "named columns with text": (
-        bad(np.array([(1.5, "a", 2)], [("age", "f4"), ("name", "U3"), ("pay", "i8")])),
-        "np.stack([x['age'], x['pay']], axis=-1)", [[1.5, 2]],
-    ),
     "masked": (np.ma.masked_array([[1, 2]], [[False, True]]), "x.astype(float).filled(np.nan)", [[1, np.nan]]),
     "sparse": (bad(Sparse()), "x.toarray()", [[1, 0], [0, 1]]),
     "a table of text": (bad(Frame([["1", "2"]])), "np.asarray(x).astype(int)", [[1, 2]]),

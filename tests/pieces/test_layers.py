@@ -109,7 +109,7 @@ BAD: Cases = {
     "activation a layer": (
         lambda: dense(1, 1, bad(activation(relu))),
         TypeError,
-        r"dense: activation must be one of relu, .*, got activation\(relu\), a layer",
+        r"dense: activation must be one of relu, .*, got the functions \(no_params, activation_forward\), a layer: it goes into a chain",
     ),
     "activation another layer": (
         lambda: dense(1, 1, bad(dropout(0.5))),
