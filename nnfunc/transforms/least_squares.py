@@ -39,7 +39,7 @@ Data: TypeAlias = tuple[Array, Array, Array]
 
 
 def levenberg_marquardt(
-    net: Layer, params: Params, x: ArrayLike, y: ArrayLike, *, steps: SupportsIndex = 1000, damping: SupportsFloat = 1e-3,
+    net: Layer, params: Params, x: ArrayLike, y: ArrayLike, *, steps: SupportsIndex = 1000, damping: SupportsFloat = 0.1,
     min_grad: SupportsFloat = 1e-7, weight: ArrayLike | None = None,
 ) -> Iterator[tuple[Params, FitReport]]:
     """Yield params of ever smaller mean squared error: p - (J^T J + damping D)^-1 J^T r.
@@ -59,7 +59,9 @@ def levenberg_marquardt(
         net, params: a network without dropout and batch norm, as those draw or mix rows in training.
         x, y: inputs, and targets of the shape of the outputs.
         steps: how many at most.
-        damping: at the start; 0 begins with Gauss and Newton's step, which solves a linear network at once.
+        damping: at the start, beside a diagonal of 1. With a hundredth of this a network of more params than
+            rows may leap to where its units saturate, and stay; 0 begins with Gauss and Newton's step, which
+            solves a linear network at once.
         min_grad: the run ends when the gradient of the error is no longer than this.
         weight: (n,) weights of the rows' squared residuals, as for `loss`.
 

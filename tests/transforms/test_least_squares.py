@@ -54,6 +54,15 @@ def test_toy_sets_are_fitted_in_a_handful_of_steps() -> None:
     assert reports[-1]["loss"] < 1e-9 and len(reports) < 100 and reports[-1]["grad_norm"] <= 1e-7
 
 
+def test_more_params_than_rows_are_fitted_from_every_start() -> None:
+    """Nothing but damping keeps the first steps short there; with 1e-3 a quarter of the starts end with units at -1 and 1."""
+    bits = np.array(list(product([-1.0, 1.0], repeat=4)))
+    net = chain(h=dense(4, 6, tanh), o=dense(6, 1))
+    for key in range(8):
+        run = levenberg_marquardt(net, init(net, key, np.float64), bits, np.prod(bits, axis=1, keepdims=True), steps=200)
+        assert finish(run)[1][-1]["loss"] < 1e-10, key
+
+
 def test_what_is_reported_is_what_loss_and_gradient_are() -> None:
     weight = DRAW.random(21)
     losses = []
