@@ -148,8 +148,12 @@ def mean_of(
     return float(total) / n, dy
 
 
-def means_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[Array, Array]:
+def means_of(
+    per_example: Array, dy: Array, weights: Array | None, wholes: Array | None = None
+) -> tuple[Array, Array]:
     """Do as `mean_of` for several batches of n rows at once: losses and weights (M, n), dy (M, n, ...).
+
+    `wholes`, (M,), are what the weighted sums are divided by, if not the sums of the weights.
 
     Example:
         >>> means_of(np.array([[1.0, 3.0], [2.0, 4.0]]), np.ones((2, 2)), None)
@@ -160,8 +164,9 @@ def means_of(per_example: Array, dy: Array, weights: Array | None) -> tuple[Arra
         n = per_example.shape[1]
         dy /= number(n, dy.dtype)
         return np.add.reduce(per_example, axis=1, dtype=np.float64) / n, dy
-    shares = weights / np.max(weights, axis=1, keepdims=True)
-    shares /= np.add.reduce(shares, axis=1, keepdims=True)
+    shares = weights / (np.max(weights, axis=1) if wholes is None else wholes)[:, None]
+    if wholes is None:
+        shares /= np.add.reduce(shares, axis=1, keepdims=True)
     dy *= shares.astype(dy.dtype).reshape(*shares.shape, *[1] * (dy.ndim - 2))
     return np.vecdot(shares, per_example), dy
 

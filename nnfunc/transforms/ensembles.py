@@ -20,7 +20,7 @@ from nnfunc.pieces.layers import activation_forward, check_columns, check_fields
 from nnfunc.pieces.layers import dense_shapes, identity_forward
 from nnfunc.pieces.losses import is_masked
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, check_finite, ones
-from nnfunc.values.checks import as_tuple, listed, problem, require, restated
+from nnfunc.values.checks import above_zero, as_tuple, listed, problem, require, restated
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params, mapped, sealed
 from nnfunc.values.types import AnyArray, Array, DType, ForwardFn, InputGradient, Key, Layer, LossFn, OwnForward, Params
@@ -126,7 +126,7 @@ def ensemble_forward(net: Layer, stacked: Params, x: ArrayLike, keys: Sequence[K
 @np.errstate(all="ignore")
 def ensemble_value_and_grads(
     net: Layer, loss_fn: LossFn, stacked: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
-    penalty: Penalty | None = None, keys: Sequence[Key] | None = None,
+    mean_weight: ArrayLike | None = None, penalty: Penalty | None = None, keys: Sequence[Key] | None = None,
 ) -> tuple[Array, Params]:
     """Return losses and gradients of M networks of one form, each as `value_and_grads` gives of it alone, to rounding.
 
@@ -136,9 +136,11 @@ def ensemble_value_and_grads(
     Args:
         net, loss_fn, penalty: as for `value_and_grads`; the loss is called once, on the rows of all members.
         stacked, x, keys: as for `ensemble_forward`.
-        y: targets for all members, or each its own; whole numbers of shape (M, M), for M rows, are each its own.
+        y: targets for all members, or each its own; of shape (M, M), for M rows, they are each its own if `x` is.
         weight: row weights for all members, or each its own. Rows of weight 0 are as if they were not there:
             a member with fewer is filled up by copies of its first, which no loss counts and no layer mixes in.
+        mean_weight: the mean weight of all training rows, as for `grads`, or that of each member, (M,); with it the
+            weights of a batch may all be 0 for a member, whose loss and gradients they then leave at 0.
 
     Shapes:
         y (n, ...) or (M, n, ...), weight (n,) or (M, n); values (M,) in float64, gradients as `stacked`.
@@ -159,18 +161,20 @@ def ensemble_value_and_grads(
     if keys is None:
         check_needs_no_key(function, net, "keys")
     form, loss_on_form = on_logits(net, loss_fn)
-    targets, weights = _targets(function, y, inputs), _weights(function, weight, inputs)
+    targets = _targets(function, y, inputs, own_x=np.ndim(x) > 2)
+    weights, means = _weights(function, weight, mean_weight, inputs)
 
     def alone(i: int) -> object:
-        own = _member(held, i), inputs[i], targets[i], None if weights is None else weights[i]
-        return value_and_grads_pass(function, net, loss_fn, *own, None, penalty, paths[i])
+        own_weights = None if weights is None else weights[i], None if means is None else means[i]
+        own = _member(held, i), inputs[i], targets[i], *own_weights
+        return value_and_grads_pass(function, net, loss_fn, *own, penalty, paths[i])
 
     try:
-        x_rows, y_rows, w_rows, counts = _rows_that_count(function, loss_fn, inputs, targets, weights)
+        x_rows, y_rows, w_rows, counts, wholes = _rows_that_count(function, loss_fn, inputs, targets, weights, means)
         batched = _batched(form, paths, counts)
         outputs, pullback = run(function, batched, held, x_rows, None if keys is None else ())
         losses, dy = losses_of(function, loss_on_form, _flat(outputs), _flat(y_rows))
-        values, dy = means_of(losses.reshape(outputs.shape[:2]), dy.reshape(outputs.shape), w_rows)
+        values, dy = means_of(losses.reshape(outputs.shape[:2]), dy.reshape(outputs.shape), w_rows, wholes)
         check_finite(function, "the members' losses", values)
         grads = dict(pullback(dy)[0])
         if penalty is not None:
@@ -215,49 +219,65 @@ def _given(
     return held, inputs, [key_path(function, key) for key in given]
 
 
-def _targets(function: str, y: ArrayLike, x: Array) -> AnyArray:
+def _targets(function: str, y: ArrayLike, x: Array, own_x: bool) -> AnyArray:
     """Return the targets of each member, (M, n, ...)."""
     targets, (members, n) = as_targets(function, "y", y, x.dtype), x.shape[:2]
-    # Shape (n, n) of n members: classes are whole numbers, and other targets for all.
-    own = targets.ndim > 2 or (targets.shape == (members, n) and (members != n or targets.dtype.kind in "iu"))
+    own = targets.ndim > 2 or (targets.shape == (members, n) and (members != n or own_x))
     if targets.shape[: 1 + own] != ((members, n) if own else (n,)):
         constraint = f"have shape ({n}, ...), one target for each row of x, or ({members}, {n}, ...), each its own"
+        if members == n:
+            constraint += f" (shape ({n}, {n}) is each its own if x is, else for all)"
         raise ValueError(problem(function, "y", constraint, targets))
     return targets if own else np.broadcast_to(targets, (members, *targets.shape))
 
 
-def _weights(function: str, weight: ArrayLike | None, x: Array) -> Array | None:
-    """Return the row weights of each member, (M, n), if there are any."""
+def _weights(
+    function: str, weight: ArrayLike | None, mean_weight: ArrayLike | None, x: Array
+) -> tuple[Array | None, Array | None]:
+    """Return the row weights of each member, (M, n), if there are any, and the mean weight, (M,), if it is given."""
     if weight is None:
-        return None
+        constraint = "come with weight, the weights of these rows"
+        require(mean_weight is None, function, "mean_weight", constraint, value=mean_weight)
+        return None, None
     array, (members, n) = as_real(function, "weight", weight), x.shape[:2]
     constraint = f"have shape ({n},), one weight per row, or ({members}, {n}), each its own"
     require(array.shape in ((n,), (members, n)), function, "weight", constraint, array.shape)
-    return np.broadcast_to(array.astype(np.float64), (members, n))
+    weights = np.broadcast_to(array.astype(np.float64), (members, n))
+    if mean_weight is None:
+        return weights, None
+    given = as_real(function, "mean_weight", mean_weight)
+    constraint = f"be a number, or one for each of {members} members"
+    require(given.shape in ((), (members,)), function, "mean_weight", constraint, given)
+    return weights, np.array([above_zero(function, "mean_weight", mean) for mean in np.broadcast_to(given, members)])
 
 
 def _rows_that_count(
-    function: str, loss_fn: LossFn, x: Array, y: AnyArray, weights: Array | None
-) -> tuple[Array, AnyArray, Array | None, list[int] | None]:
-    """Return inputs, targets and weights of the rows that count, and how many each member has of its own.
+    function: str, loss_fn: LossFn, x: Array, y: AnyArray, weights: Array | None, means: Array | None
+) -> tuple[Array, AnyArray, Array | None, list[int] | None, Array | None]:
+    """Return inputs, targets and weights of the rows that count, how many each member has, and what its sum is a share of.
 
-    Those of weight 0 do not, and those without a target under a masked loss. A member with fewer than another is
-    filled up by copies of its first, of weight 0: they are finite where the member's rows are.
+    Those of weight 0 do not, unless all are, and those without a target under a masked loss. A member with fewer than
+    another is filled up by copies of its first, of weight 0: they are finite where the member's rows are.
     """
+    there = np.ones(x.shape[:2], bool)
     if is_masked(loss_fn) and y.dtype.kind == "f":
         there = ~np.logical_and.reduce(np.isnan(y).reshape(*y.shape[:2], -1), axis=2)
         weights = there * (np.ones(1) if weights is None else weights)
+    wholes = None if means is None else means * np.count_nonzero(there, axis=1)
     if weights is None or (weights.min() > 0 and weights.max() < math.inf):
-        return x, y, weights, None
-    sound = weights.min() >= 0 and weights.max() < math.inf and weights.any(axis=1).all()
-    require(sound, function, "weight", "be finite, at least 0 and for no member all 0", weights)
+        return x, y, weights, None, wholes
     kept = weights > 0
+    if means is not None:
+        kept |= there & ~kept.any(axis=1, keepdims=True)
+    sound = weights.min() >= 0 and weights.max() < math.inf and kept.any(axis=1).all()
+    require(sound, function, "weight", "be finite, at least 0 and for no member all 0", weights)
     counts = np.count_nonzero(kept, axis=1)
     numbers = np.argsort(~kept, axis=1, kind="stable")[:, : counts.max()]
     fills = np.arange(numbers.shape[1]) >= counts[:, None]
     numbers = np.where(fills, numbers[:, :1], numbers)
     members = np.arange(len(x))[:, None]
-    return x[members, numbers], y[members, numbers], np.where(fills, 0, weights[members, numbers]), counts.tolist()
+    own = np.where(fills, 0, weights[members, numbers])
+    return x[members, numbers], y[members, numbers], own, counts.tolist(), wholes
 
 
 def _member(stacked: Params, i: int) -> Params:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import DTypeLike
 
 from nnfunc import (
-    AnyArray, Array, Branch, InputGradient, Key, Layer, Optimizer, Params, Pullback, activation, adam, adamw,
+    AnyArray, Array, Branch, InputGradient, Key, Layer, LossFn, Optimizer, Params, Pullback, activation, adam, adamw,
     batch_norm, calibrate, chain, columns, combine, concatenate, cross_entropy, dense, dropout, elu, forward, gelu,
     init, l2, layer_norm, log_softmax, masked, mse, relu, residual, sgd, softmax, split, tanh, value_and_grads,
     watched,
@@ -222,15 +222,55 @@ def test_a_loss_of_ones_own_sees_the_rows_of_all_members_and_changes_nothing() -
 
 @pytest.mark.parametrize("m", [2, 4])
 def test_targets_of_as_many_rows_as_members(m: int) -> None:
-    """Whole numbers are then each member's own classes, and other targets those of all."""
+    """They are then each member's own exactly if the rows are, whatever their dtype."""
     net = dense(3, m)
     stacked = stack_params([init(net, key, np.float64) for key in split(1, m)])
-    x, classes = DRAW.normal(size=(m, 3)), DRAW.integers(0, m, (m, m))
-    values, _ = ensemble_value_and_grads(net, CE, stacked, x, classes)
+    x, y = DRAW.normal(size=(m, 3)), np.eye(m, dtype=int)[DRAW.integers(0, m, m)]
+    for targets in (y, y.astype(float), y.tolist()):
+        for loss_fn in (CE, mse):
+            found = ensemble_value_and_grads(net, loss_fn, stacked, x, targets)
+            assert same_bits(found, ensemble_value_and_grads(net, loss_fn, stacked, x, np.array([y] * m)))
+    own_x, classes = np.array([x] * m), DRAW.integers(0, m, (m, m))
+    values, _ = ensemble_value_and_grads(net, CE, stacked, own_x, classes)
     again, _ = ensemble_value_and_grads(net, CE, stacked, x, np.eye(m)[classes])
     assert np.allclose(values, again, rtol=1e-13)
-    soft, _ = ensemble_value_and_grads(net, CE, stacked, x, np.eye(m)[classes[0]])
-    assert np.allclose(soft, ensemble_value_and_grads(net, CE, stacked, x, classes[0])[0], rtol=1e-13)
+    of_one_column = dense(3, 1)
+    stacked, y = stack_params([init(of_one_column, key, np.float64) for key in split(1, m)]), DRAW.normal(size=(m, m))
+    flat = chain(of_one_column, bare(lambda params, x, key: (x[:, 0], lambda dy: ({}, lambda: dy[:, None]))))
+    stacked = {f"0/{name}": array for name, array in stacked.items()}
+    for i, value in enumerate(ensemble_value_and_grads(flat, mse, stacked, own_x.tolist(), y)[0]):
+        assert value == pytest.approx(value_and_grads(flat, mse, unstack_params(stacked)[i], x, y[i])[0], rel=1e-13)
+
+
+@pytest.mark.parametrize("loss_fn", [mse, masked(mse)], ids=["mse", "masked"])
+@pytest.mark.parametrize("mean_weight", [1.25, 2, np.array([0.5, 1.0, 2.0, 1e200])], ids=["float", "int", "own"])
+@pytest.mark.parametrize("name", ["one layer", "dropout", "layer norm", "batch norm"])
+def test_a_batch_of_a_bootstrap_may_weigh_nothing(name: str, mean_weight: float | Array, loss_fn: LossFn) -> None:
+    net, members, y = NETS[name], members_of(NETS[name]), TARGETS.copy()
+    weight = WEIGHTS.copy()
+    weight[2] = 0
+    if loss_fn is not mse:
+        y[0, 2], y[2, 4], y[1, :2, 0] = np.nan, np.nan, np.nan
+    data = {"weight": weight, "mean_weight": mean_weight, "penalty": l2(0.01)}
+    values, g = ensemble_value_and_grads(net, loss_fn, stack_params(members), ROWS, y, **bad(data), keys=KEYS)
+    for i, (member, own_g) in enumerate(zip(members, unstack_params(g), strict=True)):
+        data |= {"weight": weight[i], "mean_weight": float(np.broadcast_to(mean_weight, M)[i])}
+        value, alone = value_and_grads(net, loss_fn, member, ROWS[i], y[i], **bad(data), key=KEYS[i])
+        assert values[i] == pytest.approx(value, rel=1e-12)
+        assert relative_error(own_g, alone) < 1e-12
+
+
+def test_batches_of_a_bootstrap_add_up_to_the_whole() -> None:
+    net, stacked = NETS["one layer"], stack_params(members_of(NETS["one layer"]))
+    counts = np.array([np.bincount(draw, minlength=N) for draw in DRAW.integers(0, N, (M, N))])
+    whole = ensemble_value_and_grads(net, mse, stacked, ROWS[0], TARGETS[0], weight=counts)
+    parts = [
+        ensemble_value_and_grads(net, mse, stacked, ROWS[0][[i]], TARGETS[0][[i]], weight=counts[:, [i]], mean_weight=counts.mean(axis=1))
+        for i in range(N)
+    ]
+    assert (counts == 0).any()
+    assert np.allclose(np.mean([values for values, _ in parts], axis=0), whole[0], rtol=1e-13)
+    assert np.allclose(np.mean([g["W"] for _, g in parts], axis=0), whole[1]["W"], rtol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", [sgd(), adam(), adamw(weight_decay=0.1)], ids=["sgd", "adam", "adamw"])
@@ -441,6 +481,31 @@ BAD: Cases = {
     "a member of no rows": (
         lambda: ensemble_value_and_grads(SMALL, CE, STACKED, X, Y, weight=[[1] * 5, [0] * 5, [1] * 5]),
         ValueError, r"ensemble_value_and_grads: weight must be finite, .*, got weights from 0 to 0 \(in member 1\)",
+    ),
+    "a mean weight without weights": (
+        lambda: ensemble_value_and_grads(SMALL, CE, STACKED, X, Y, mean_weight=1.0),
+        ValueError, r"ensemble_value_and_grads: mean_weight must come with weight, the weights of these rows, got 1.0",
+    ),
+    "mean weights of another number of members": (
+        lambda: ensemble_value_and_grads(SMALL, CE, STACKED, X, Y, weight=Y, mean_weight=[1.0, 1.0]),
+        ValueError, r"ensemble_value_and_grads: mean_weight must be a number, or one for each of 3 members, got float64 .* \(2,\)",
+    ),
+    "a mean weight of 0": (
+        lambda: ensemble_value_and_grads(SMALL, CE, STACKED, X, Y, weight=Y, mean_weight=[1.0, 0.0, 1.0]),
+        ValueError, r"ensemble_value_and_grads: mean_weight must be above 0, got 0.0",
+    ),
+    "no target for a member, and a mean weight": (
+        lambda: ensemble_value_and_grads(
+            SMALL, masked(mse), STACKED, X, [np.zeros((5, 2)), np.full((5, 2), np.nan), np.zeros((5, 2))], weight=[1] * 5,
+            mean_weight=1,
+        ),
+        ValueError, r"ensemble_value_and_grads: y must hold a target in one row at least, got NaN in all 5 \(in member 1\)",
+    ),
+    "targets of too few rows, of as many as members": (
+        lambda: ensemble_value_and_grads(SMALL, CE, STACKED, X[:3], Y[:2]),
+        ValueError,
+        r"ensemble_value_and_grads: y must have shape \(3, ...\), .*, each its own "
+        r"\(shape \(3, 3\) is each its own if x is, else for all\), got int64 array of shape \(2,\)",
     ),
     "a weight below 0": (
         lambda: ensemble_value_and_grads(SMALL, CE, STACKED, X, Y, weight=[1, 2, 3, 4, -1]),
