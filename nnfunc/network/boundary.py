@@ -24,7 +24,8 @@ from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES, is_masked, masked, masked_loss, unmasked
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
-from nnfunc.values.checks import FLOAT64, above_zero, as_size, base_function, label, looked_up, problem, require, restated
+from nnfunc.values.checks import FLOAT64, above_zero, as_size, base_function, label, looked_up, noted, problem, require
+from nnfunc.values.checks import says_what_must_be
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params
 from nnfunc.values.types import AnyArray, Array, ElementwiseFn, ForwardFn, Key, Layer, LossFn, Params, Penalty, Pullback, Rows
@@ -196,10 +197,10 @@ def loss_pass(
         if not math.isfinite(value):
             raise FloatingPointError(_explain(function, net, loss_fn, held, rows, targets, key))
     except (ValueError, FloatingPointError) as error:
-        if len(rows) == len(inputs):
+        if len(rows) == len(inputs) or not says_what_must_be(error):
             raise
         left_out = "of weight 0" if n == len(inputs) else "without a target or a weight"
-        raise restated(error, f"{error} (rows {left_out} not counted)") from error
+        raise noted(error, f"rows {left_out} not counted") from error
     return held, value, dy, pullback
 
 
@@ -249,7 +250,7 @@ def by_blocks(parts: list[slice], compute: Callable[[slice], T], of: str = "") -
         except (TypeError, ValueError, FloatingPointError) as error:
             if len(parts) == 1:
                 raise
-            raise restated(error, f"{error} (in the block that begins at row {part.start}{of})") from error
+            raise noted(error, f"in the block that begins at row {part.start}{of}") from error
     return found
 
 

@@ -292,7 +292,8 @@ def check_needs_no_key(function: str, net: Layer, argument: str = "key") -> None
     """
     which = what_needs_key(net)
     if which:
-        constraint = f"be given, as {which} (for the gradients of inference, use vjp)"
+        hint = "for the gradients of inference, use vjp" if function.endswith("grads") else f"{function} takes training passes only"
+        constraint = f"be given, as {which} ({hint})"
         raise ValueError(problem(function, argument, constraint, None))
 
 

@@ -20,10 +20,10 @@ _EXACT_IN_FLOAT32 = 1 << 24
 def embedding(n: SupportsIndex, width: SupportsIndex, *, table_init: Initializer = uniform(0.05)) -> Layer:
     """Return the layer that puts row c of a table in place of every code c.
 
-    Text becomes codes by ``names, codes = np.unique(column, return_inverse=True)``. Keep one code for
-    what was not there in training, ``embedding(len(names) + 1, width)``: with ``known = {name: code for
-    code, name in enumerate(names)}``, later text has the codes ``known.get(name, len(names))``.
-    The table is no weight: `l2` and `adamw` leave it alone, unless ``l2(rate, names=["*/table"])``.
+    Text becomes codes by ``names = np.unique(column)`` of the training rows, and, in training and later alike, by
+    ``np.where(np.isin(column, names), np.searchsorted(names, column), len(names))``: ``embedding(len(names) + 1,
+    width)`` has one code more, the last, for what was not there in training.
+    The table is no weight: `l2` and `adamw` leave it alone, unless ``l2(rate, names=["*table"])``.
 
     Args:
         n: number of codes, 0 to n - 1.
@@ -89,7 +89,7 @@ def embedding_forward(n: int, width: int, params: Params, x: Array, key: Key | N
 def _codes(n: int, x: Array) -> Rows:
     """Return codes as integers, all of which must be there."""
     if x.ndim != 2 or not x.shape[1]:
-        hint = "; one column is x[:, None]" if x.ndim == 1 else ""
+        hint = "; one column is np.reshape(x, (-1, 1))" if x.ndim == 1 else ""
         raise ValueError(problem("embedding", "x", f"have shape (rows, columns of codes){hint}", x.shape))
     if n > _EXACT_IN_FLOAT32 and x.dtype == FLOAT32:
         constraint = f"be float64, as params in float64 make it (float32 cannot count to {n:,})"

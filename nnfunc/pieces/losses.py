@@ -25,8 +25,8 @@ from typing import NoReturn, SupportsFloat
 import numpy as np
 
 from nnfunc.pieces.activations import log_softmax, relu, sigmoid, softmax, softplus
-from nnfunc.values.arrays import as_floats, as_real, in_dtype, locked, number, ones, row_starts
-from nnfunc.values.checks import as_flag, as_number, as_share, check_callable, describe, problem, require, restated
+from nnfunc.values.arrays import as_floats, as_real, in_dtype, locked, number, ones, place, row_starts
+from nnfunc.values.checks import as_flag, as_number, as_share, check_callable, describe, noted, problem, require, says_what_must_be
 from nnfunc.values.types import AnyArray, Array, LossFn, Rows
 
 
@@ -154,7 +154,7 @@ def quantile_loss(
     shares: Array = as_real("quantile_loss", "levels", levels).astype(np.float64)
     inside = shares.ndim < 2 and shares.size and 0 < np.min(shares) and np.max(shares) < 1
     require(inside, "quantile_loss", "levels", "be a number in (0, 1) or several", value=levels)
-    z, t = _in_groups("quantile_loss", outputs, targets, shares.size, "each level of the outputs")
+    z, t = _in_groups("quantile_loss", outputs, targets, shares.size, "levels", "the outputs of each level")
     shares = shares.reshape(-1, 1)
     below, above = -shares.astype(z.dtype), (1 - shares).astype(z.dtype)
     e = z - t[:, None]
@@ -187,7 +187,7 @@ def gaussian_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False
     Reference:
         Nix & Weigend (1994); Lakshminarayanan, Pritzel & Blundell (2017), section 2.2.1.
     """
-    z, t = _in_groups("gaussian_nll", outputs, targets, 2, "the means, half the outputs")
+    z, t = _in_groups("gaussian_nll", outputs, targets, 2, "of means and spreads", "the means, half the outputs")
     mean, s = z[:, 0], z[:, 1]
     v = softplus(s)
     v += number(1e-6, v.dtype)
@@ -482,8 +482,9 @@ def masked_loss(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Arr
             y = as_classes(y) if y.ndim < z.ndim else y
             per_example[rows], d[own] = checked_losses("masked", loss_fn(locked(z), locked(y)), z)
         except (ValueError, FloatingPointError) as error:
-            which_rows = f"of the {len(rows)} rows from row {rows[0]} on that lack the same targets"
-            raise restated(error, f"{error} ({which_rows})") from error
+            if not says_what_must_be(error):
+                raise
+            raise noted(error, f"of the {len(rows)} rows from row {rows[0]} on that lack the same targets") from error
     return per_example, d
 
 
@@ -547,7 +548,7 @@ def require_same_shape(function: str, outputs: Array, targets: AnyArray) -> None
         >>> require_same_shape("brier", np.zeros((3, 1)), np.zeros(3))
         Traceback (most recent call last):
         ...
-        ValueError: brier: targets must have the shape (3, 1) of the outputs (as targets.reshape(3, 1) has), got (3,)
+        ValueError: brier: targets must have the shape (3, 1) of the outputs (np.reshape(targets, (3, 1)) has it), got (3,)
     """
     if not isinstance(outputs, np.ndarray) or not isinstance(targets, np.ndarray):
         wrong = "targets" if isinstance(outputs, np.ndarray) else "outputs"
@@ -560,7 +561,7 @@ def _refuse_shape(function: str, targets: AnyArray, shape: tuple[int, ...], of: 
     """Raise that targets must have another shape, and how they get it, if that is known."""
     hint = ""
     if [n for n in targets.shape if n != 1] == [n for n in shape if n != 1]:
-        hint = f" (as targets.reshape({', '.join(map(str, shape))}) has)"
+        hint = f" (np.reshape(targets, {shape}) has it)"
     raise ValueError(problem(function, "targets", f"have the shape {shape} of {of}{hint}", targets.shape))
 
 
@@ -623,10 +624,16 @@ def as_classes(labels: AnyArray) -> AnyArray:
     return labels.astype(np.int64) if is_whole else labels
 
 
-def _in_groups(function: str, outputs: Array, targets: AnyArray, groups: int, of: str) -> tuple[Array, Array]:
+def _in_groups(
+    function: str, outputs: Array, targets: AnyArray, groups: int, kind: str, of: str
+) -> tuple[Array, Array]:
     """Return outputs that hold the columns of the targets `groups` times, as (n, groups, k), and targets (n, k)."""
     outputs, targets = _as_arrays(function, outputs, targets)
-    fits = outputs.ndim == 2 and groups and not outputs.shape[1] % groups
+    if targets.ndim == 2 and outputs.shape != (len(outputs), groups * targets.shape[1]):
+        k = targets.shape[1]
+        constraint = f"have shape {(len(outputs), groups * k)}, {groups} ({kind}) times {k} (columns of targets)"
+        raise ValueError(problem(function, "outputs", constraint, outputs.shape))
+    fits = outputs.ndim == 2 and not outputs.shape[1] % groups
     require(fits, function, "outputs", f"have shape (n, {groups} k), for targets of k columns", outputs.shape)
     shape = len(outputs), outputs.shape[1] // groups
     if targets.shape != shape:
@@ -748,9 +755,10 @@ def _check_interval(function: str, argument: str, a: Array, constraint: str, mos
     if low >= 0 and high <= most:
         return
     # A NaN is no error here: it makes the loss NaN, and `loss` says where it came from.
-    outside = a[(a < 0) | (a > most + 1e-6)]
-    if outside.size:
-        raise ValueError(problem(function, argument, constraint, str(outside[0])))
+    outside = np.argwhere((a < 0) | (a > most + 1e-6))
+    if len(outside):
+        found = place(str(a[tuple(outside[0])]), outside[0].tolist(), len(outside), a.size)
+        raise ValueError(problem(function, argument, constraint, found))
 
 
 # Where a network's last activation does not belong to the loss: what the network must do, and the ways out.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.pieces.losses import check_classes, require_same_shape
-from nnfunc.values.arrays import as_real, check_finite
+from nnfunc.values.arrays import as_real, check_finite, where_not_finite
 from nnfunc.values.checks import as_number, problem, require
 from nnfunc.values.types import AnyArray, Array, Rows
 
@@ -98,7 +98,8 @@ def r2(outputs: ArrayLike, targets: ArrayLike) -> float:
     require_same_shape("r2", scores, y)
     require(y.ndim and len(y) > 1 and y.size, "r2", "targets", "have at least two rows, and a column", y.shape)
     check_finite("r2", "outputs", scores)
-    check_finite("r2", "targets", y)
+    found = where_not_finite(y)
+    require(not found, "r2", "targets", f"be finite{_where_told('r2', y)}", found, FloatingPointError)
     # Halves, of which no difference overflows; less one of them, so that no digits go to a large offset.
     half_scores, half = (a.astype(np.float64).reshape(len(y), -1) / 2 for a in (scores, y))
     away: Array = half - half[0]
@@ -115,6 +116,19 @@ def _squares(a: Array) -> tuple[Array, AnyArray]:
     return sums, exponents
 
 
+def _swapped(scores: AnyArray) -> str:
+    """Say which argument comes first, if outputs look like targets."""
+    return " (outputs come first, then y)" if np.isin(scores, (0, 1)).all() else ""
+
+
+def _where_told(function: str, y: AnyArray, options: str = "") -> str:
+    """Return the metric that leaves out targets that are NaN, if some are."""
+    if y.dtype.kind != "f" or not 0 < np.count_nonzero(np.isnan(y)) < y.size:
+        return ""
+    there = "np.extract(~np.isnan(y), {})"
+    return f" (lambda outputs, y: {function}({there.format('outputs')}, {there.format('y')}{options}) leaves NaN out)"
+
+
 def _answers(
     function: str, outputs: ArrayLike, y: ArrayLike, threshold: SupportsFloat | None
 ) -> tuple[AnyArray, AnyArray, int]:
@@ -129,8 +143,19 @@ def _answers(
             k = scores.shape[1]
             constraint += {1: " (np.ravel(outputs) has that of y)", 2: " (np.asarray(outputs)[:, 1] is the second class alone)"}.get(k, "")
         require(targets.shape == scores.shape, function, "y", constraint, targets.shape)
-        require(np.isin(targets, (0, 1)).all(), function, "y", "be 0 or 1 for yes-or-no answers", targets)
+        if not np.isin(targets, (0, 1)).all():
+            hint = _where_told(function, targets, f", threshold={threshold}") or _swapped(scores)
+            raise ValueError(problem(function, "y", f"be 0 or 1 for yes-or-no answers{hint}", targets))
         return scores > as_number(function, "threshold", threshold), targets, 2
+    if scores.ndim == 1 and targets.ndim == 2 and len(targets) == len(scores) and targets.shape[1] > 1:
+        constraint = "be scores, one column for each class, and come first, before the classes"
+        raise ValueError(problem(function, "outputs", constraint, f"shape {scores.shape}, and y of shape {targets.shape}"))
+    if scores.ndim == 1 and scores.dtype.kind in "iu" and scores.min() >= 0 and targets.dtype.kind in "iu":
+        k = max(int(scores.max()), int(np.max(targets, initial=0))) + 1
+        constraint = f"be scores, one column for each class (one_hot(outputs, {k}) makes them of predicted classes"
+        if k == 2:
+            constraint += ", or give a threshold for answers of yes or no: 0.5"
+        raise ValueError(problem(function, "outputs", f"{constraint})", scores))
     if scores.ndim == 1 or scores.shape[1] == 1:
         constraint = "be given for one column of outputs (0 for logits, 0.5 for probabilities)"
         raise ValueError(problem(function, "threshold", constraint, threshold))
@@ -140,7 +165,7 @@ def _answers(
         if zeros_and_ones:
             constraint += " (for yes-or-no answers give a threshold: 0 for logits, 0.5 for probabilities)"
         is_one_hot = zeros_and_ones and (targets.sum(axis=1) == 1).all()
-        require(is_one_hot, function, "y", constraint, targets)
+        require(is_one_hot, function, "y", constraint + _swapped(scores), targets)
         targets = targets.argmax(axis=1)
     check_classes(function, "y", targets, scores.shape[1], len(scores))
     return scores.argmax(axis=1), targets, scores.shape[1]

@@ -32,7 +32,7 @@ def l2(rate: SupportsFloat, names: Iterable[str] | None = None) -> Penalty:
 
     Args:
         rate: at least 0.
-        names: patterns, as for `by_name`, of the params that count: ``["*/W", "words/table"]``.
+        names: patterns, as for `by_name`, of the params that count: ``["*W", "*table"]``.
             Without, those called W count, and what has two or more axes and is not
             called b, beta, gamma, mean, var or table.
 

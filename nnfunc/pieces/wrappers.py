@@ -17,7 +17,7 @@ import numpy as np
 from nnfunc.pieces.norms import statistics_among, without_statistics
 from nnfunc.pieces.stepping import Rule, Slots, initial, matched, stepped
 from nnfunc.values.arrays import lasting
-from nnfunc.values.checks import as_number, as_share, check_pair, listed, problem, require
+from nnfunc.values.checks import as_number, as_share, check_pair, describe, listed, problem, require
 from nnfunc.values.params import check_names, checked_params, grouped, joined, section
 from nnfunc.values.types import AnyArray, Array, Optimizer, OptimizerStep, Params, State
 
@@ -28,7 +28,9 @@ def by_name(optimizers: Mapping[str, Optimizer | None]) -> Optimizer:
     """Return the optimiser that steps each parameter by the one whose pattern is the first to match its name.
 
     ``by_name({"out/*": adam(), "hidden/*": scaled(adam(), 0.1), "*": None})``:
-    None leaves params as they are. Patterns are those of `fnmatch.fnmatchcase`, whose
+    None leaves params as they are; but in `train` every batch norm takes its statistics of the batch, and is
+    calibrated anew after each epoch. For a part that is to stay the function it is, train the rest on its
+    outputs: ``forward(part, select(params, "part"), x)``. Patterns are those of `fnmatch.fnmatchcase`, whose
     ``*`` matches slashes too. Each optimiser is given its own params alone, and its
     state is under its number: ``"0/m/out/W"``. A batch norm's statistics go with its gamma.
 
@@ -102,7 +104,7 @@ def _groups_step(
             called = f"optimizers[{pattern!r}]"
             found, changed = _pair("by_name", called, optimizer[1](own, sent, held[str(number)], rate))
             if found.keys() != own.keys():
-                raise ValueError(problem("by_name", called, f"step {listed(names)} and no others", list(found)))
+                _check_form("by_name", called, own, found)
             new |= found
             after |= {f"{number}/{name}": array for name, array in changed.items()}
     return MappingProxyType({name: new[name] for name in params}), MappingProxyType(after)
@@ -113,6 +115,16 @@ def _pair(function: str, argument: str, result: tuple[Params, State]) -> tuple[P
     if not (isinstance(result, tuple) and len(result) == 2 and all(hasattr(each, "keys") for each in result)):
         raise TypeError(problem(function, argument, "give a pair of mappings (params, state) from its step", result))
     return result
+
+
+def _check_form(function: str, argument: str, params: Params, new: Params) -> None:
+    """Raise if an optimiser's step gave params of other names, shapes or dtypes."""
+    if new.keys() != params.keys():
+        raise ValueError(problem(function, argument, f"step {listed(params)} and no others", list(new)))
+    for name, array in params.items():
+        if not isinstance(new[name], np.ndarray) or (new[name].shape, new[name].dtype) != (array.shape, array.dtype):
+            constraint = f"keep {name} a {array.dtype} array of shape {array.shape}"
+            raise TypeError(problem(function, argument, constraint, describe(new[name])))
 
 
 @lru_cache(maxsize=64)
@@ -169,7 +181,9 @@ def averaged(optimizer: Optimizer, decay: SupportsFloat) -> Optimizer:
     Batch norms' statistics are not: ``calibrate(net, averaged_params(state), x)``.
 
     It goes around other wrappers: ``averaged(by_name(...), 0.999)``. Inside `by_name` it
-    averages the params of one pattern, and ``select(state, "0/average")`` takes them out.
+    averages the params of one pattern: ``averaged_params(select(state, "0"))`` takes them out of its
+    state, ``averaged_params(select(state, "optimizer/0"))`` out of that of `train`, whose validation,
+    early stopping and `best_params` are of the params themselves.
 
     Args:
         optimizer: the optimiser.
@@ -217,7 +231,11 @@ def _averaged_step(
     own = {name: array for name, array in state.items() if not name.startswith("inner/")}
     # As the gradient of each parameter stands the parameter itself; its step is not asked for.
     seen = without_statistics(new, grads or {"": np.zeros(0)})
-    _, averages = stepped("averaged", _AVERAGE, rule, seen, seen, own, 0.0)
+    try:
+        _, averages = stepped("averaged", _AVERAGE, rule, seen, seen, own, 0.0)
+    except (TypeError, ValueError):
+        _check_form("averaged", "optimizer", matched("averaged", params, grads)[0], new)
+        raise
     return new, MappingProxyType({**averages, **{f"inner/{name}": array for name, array in inner.items()}})
 
 

@@ -189,10 +189,10 @@ def finish(run: Iterable[tuple[S, R]]) -> tuple[S, list[R]]:
 def count_steps(n: SupportsIndex, *, epochs: SupportsIndex, size: SupportsIndex = 32) -> int:
     """Return how many steps `train` takes on n rows: epochs * ceil(n / size), as ``decay_steps=`` of a schedule wants it.
 
-    Rows of weight 0 are left out there, so with weights n is ``np.count_nonzero(weight)``.
-    Two things make other counts: with batch norm a last batch of one row joins
-    the one before (a step an epoch less, where n is k * size + 1), and an `order`
-    of your own may leave rows out or repeat them.
+    Rows of weight 0 are left out there, so with weights n is ``np.count_nonzero(weight)``; under a `masked`
+    loss so are rows without any target. Two things make other counts: with batch norm a last batch of one row
+    joins the one before (a step an epoch less, where n is k * size + 1), and an `order` of your own may leave
+    rows out or repeat them.
 
     Args:
         n: rows that are trained on, at least 1.

@@ -22,7 +22,7 @@ from nnfunc.network.calibration import check_all_are_found
 from nnfunc.network.guard import check_layer, penalty_of
 from nnfunc.network.kinds import check_needs_no_key, statistics
 from nnfunc.values.arrays import as_targets
-from nnfunc.values.checks import above_zero, as_size, problem, require, restated
+from nnfunc.values.checks import above_zero, as_size, noted, problem, require
 from nnfunc.values.keys import split
 from nnfunc.values.params import sealed
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
@@ -125,7 +125,7 @@ def _shard(
     try:
         return value_and_grads_pass(_NAME, net, loss_fn, params, x, y, weight, mean_weight, None, key)
     except (ValueError, FloatingPointError) as error:
-        raise restated(error, f"{error} (in the shard that begins at row {first})") from error
+        raise noted(error, f"in the shard that begins at row {first}") from error
 
 
 def _added(parts: Iterable[Part], shares: list[float], params: Params, penalty: Penalty | None) -> tuple[float, Params]:

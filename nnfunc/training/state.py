@@ -101,9 +101,12 @@ def averaged_params(state: State) -> Params:
     check_names("averaged_params", "state", state)
     path = "optimizer/" * _is_run_state(state)
     found, counts = section(state, f"{path}average"), section(state, f"{path}t")
-    constraint = "be that of an optimiser averaged(...), no other one around it, or of a run with it"
-    averages = found and found.keys() == counts.keys()
-    require(averages, "averaged_params", "state", constraint, f"a mapping of {describe(list(state))}")
+    if not found or found.keys() != counts.keys():
+        paths = [path for path, middle, _ in (name.partition("/average/") for name in state) if middle]
+        inside = next((path for path in paths if section(state, f"{path}/t")), "")
+        hint = f" (select(state, {inside!r}) is that of one inside another)" if inside else ""
+        constraint = f"be that of an optimiser averaged(...), or of a run with it{hint}"
+        raise ValueError(problem("averaged_params", "state", constraint, f"a mapping of {describe(list(state))}"))
     arrays = {name: as_real("averaged_params", f"state['{path}average/{name}']", array) for name, array in found.items()}
     # Statistics that were never averaged are those from before the first step.
     old = [name for name in statistics_among(tuple(found)) if not np.any(counts[name])]

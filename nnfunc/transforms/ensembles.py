@@ -20,7 +20,7 @@ from nnfunc.pieces.layers import activation_forward, check_columns, check_fields
 from nnfunc.pieces.layers import dense_shapes, identity_forward
 from nnfunc.pieces.losses import is_masked
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, check_finite, ones
-from nnfunc.values.checks import above_zero, as_tuple, listed, problem, require, restated
+from nnfunc.values.checks import above_zero, as_tuple, listed, noted, problem, require
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import checked_params, mapped, sealed
 from nnfunc.values.types import AnyArray, Array, DType, ForwardFn, InputGradient, Key, Layer, LossFn, OwnForward, Params
@@ -301,7 +301,7 @@ def _tell_of_one(alone: Callable[[int], object], members: int) -> None:
     for i, fault in enumerate(faults):
         if fault is not None:
             alike = all(str(each) == str(fault) for each in faults)
-            raise fault if alike else restated(fault, f"{fault} (in member {i})") from fault
+            raise fault if alike else noted(fault, f"in member {i}") from fault
 
 
 def _batched(layer: Layer, paths: Paths, counts: list[int] | None) -> OwnForward:

@@ -102,7 +102,8 @@ def _of_objects(name: str, held: str, array: AnyArray) -> str:
     if array.dtype.kind == "O" and all(plain):  # dates or times without a zone
         return _of_dates(f'np.asarray({name}, "datetime64[us]")', array.astype("datetime64[us]"))
     for column in range(array.shape[1]) if array.ndim == 2 else ():
-        line = f"np.unique({held}[:, {column}], return_inverse=True)[1] numbers the kinds in column {column}"
+        codes = f"np.searchsorted(names, {held}[:, {column}])"
+        line = f"{codes} numbers the kinds in column {column}, with names = np.unique of that column in training"
         if not _works(partial(array[:, column].astype, float)):
             return line if _works(partial(np.unique, array[:, column])) else ""
     return ""

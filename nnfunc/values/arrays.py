@@ -126,8 +126,9 @@ def check_exact(function: str, argument: str, array: AnyArray, dtype: DType) -> 
         >>> check_exact("forward", "x", np.array([[2**24 + 1]]), FLOAT32)
         Traceback (most recent call last):
         ...
-        TypeError: forward: x must hold whole numbers that float32 holds exactly (standardize(x, fit_scaler(x)) for
-        quantities, np.unique(x, return_inverse=True)[1].astype(float) for identifiers), got 16777217 at [0, 0] (1 of 1 values)
+        TypeError: forward: x must hold whole numbers that float32 holds exactly (standardize(x, scaler) for quantities,
+        np.searchsorted(names, x).astype(float) for identifiers, with scaler = fit_scaler(x) and names = np.unique(x)
+        of training), got 16777217 at [0, 0] (1 of 1 values)
     """
     most = 2 ** (np.finfo(dtype).nmant + 1)
     if array.dtype.kind not in "iu" or not array.size or max(-int(array.min()), int(array.max())) <= most:
@@ -137,8 +138,9 @@ def check_exact(function: str, argument: str, array: AnyArray, dtype: DType) -> 
     lost = (odd > most) | (odd < -most) if array.dtype.kind == "i" else odd > most
     if lost.any():
         constraint = (
-            f"hold whole numbers that {dtype} holds exactly (standardize({argument}, fit_scaler({argument})) for"
-            f" quantities, np.unique({argument}, return_inverse=True)[1].astype(float) for identifiers)"
+            f"hold whole numbers that {dtype} holds exactly (standardize({argument}, scaler) for quantities,"
+            f" np.searchsorted(names, {argument}).astype(float) for identifiers, with scaler = fit_scaler({argument})"
+            f" and names = np.unique({argument}) of training)"
         )
         raise TypeError(problem(function, argument, constraint, place(array, lost)))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
@@ -25,6 +26,7 @@ FLOAT32: DType = np.dtype(np.float32)
 FLOAT64: DType = np.dtype(np.float64)
 
 _LONGEST = 1000  # characters in a message: whoever reads it wants the end of it too
+_NOTE = re.compile(r" \((of the|rows|in) [^()]*\)$")
 
 
 def problem(function: str, argument: str, constraint: str, got: object) -> str:
@@ -94,6 +96,27 @@ def restated(error: Exception, message: str) -> Exception:
     return kind(message if len(message) < _LONGEST else shortened(message, _LONGEST - 1))
 
 
+def noted(error: Exception, note: str) -> Exception:
+    """Return an error with a note at its end, in one bracket with another that stands there.
+
+    Example:
+        >>> noted(noted(ValueError("f: y must fit, got 2"), "in member 1"), "rows of weight 0 not counted")
+        ValueError('f: y must fit, got 2 (in member 1; rows of weight 0 not counted)')
+    """
+    text = str(error)
+    return restated(error, f"{text[:-1]}; {note})" if _NOTE.search(text) else f"{text} ({note})")
+
+
+def says_what_must_be(error: Exception) -> bool:
+    """Say whether an error has the library's form, and is not NumPy's own, say.
+
+    Example:
+        >>> says_what_must_be(ValueError(problem("f", "y", "fit", 2))), says_what_must_be(ValueError("no"))
+        (True, False)
+    """
+    return " must " in str(error) and ", got " in str(error)
+
+
 def describe(value: object) -> str:
     """Say in a few words what a value is: an array by dtype and shape, a function by name.
 
@@ -102,23 +125,46 @@ def describe(value: object) -> str:
         ('float64 array of shape (2, 3)', 'float64 recarray of shape (2, 3)')
         >>> describe([1, 2]), describe((np.sin, np.cos))
         ('[1, 2]', 'the functions (sin, cos)')
+        >>> describe({"*": partial(np.sin), "a": [np.cos, 1]})
+        "{'*': a partial of the function sin, 'a': [the function cos, 1]}"
     """
     if isinstance(value, np.ndarray):
         kind = "array" if type(value) is np.ndarray else type(value).__name__
         return f"{shortened(str(value.dtype), 80)} {kind} of shape {value.shape}"
+    functions = _of_functions(value)
+    if functions:
+        return functions
+    if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # more is not shown, and slow to write
+        value = value[:80] if isinstance(value, list) else dict(islice(value.items(), 80))
+    try:
+        text = " ".join(_written(value).split())
+    except Exception:  # Python prints no integer of more than some thousand digits, and others raise what they like
+        text = "a very long int" if isinstance(value, int) else f"a {type(value).__name__} that cannot be printed"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _written(value: object) -> str:
+    """Return what Python writes for a value, with functions in lists, tuples and dicts by name."""
+    inside: list[str]
+    if type(value) in (dict, MappingProxyType) and isinstance(value, Mapping):
+        inside = [f"{key!r}: {_of_functions(each) or _written(each)}" for key, each in value.items()]
+        text = f"{{{', '.join(inside)}}}"
+        return text if type(value) is dict else f"mappingproxy({text})"
+    if type(value) in (list, tuple) and isinstance(value, Sequence):
+        inside = [_of_functions(each) or _written(each) for each in value]
+        return f"[{', '.join(inside)}]" if type(value) is list else f"({', '.join(inside)}{',' * (len(inside) == 1)})"
+    return repr(value)
+
+
+def _of_functions(value: object) -> str:
+    """Describe a function, a type, a partial or a tuple of a few functions; of anything else say nothing."""
     if callable(value) and hasattr(value, "__name__"):
         return shortened(f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}", 80)
     if isinstance(value, partial):
         return f"a partial of the function {shortened(label(value), 60)}"
     if type(value) is tuple and 0 < len(value) < 4 and all(map(callable, value)):
         return f"the functions ({', '.join(shortened(label(each), 30) for each in value)})"
-    if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # more is not shown, and slow to write
-        value = value[:80] if isinstance(value, list) else dict(islice(value.items(), 80))
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # Python prints no integer of more than some thousand digits, and others raise what they like
-        text = "a very long int" if isinstance(value, int) else f"a {type(value).__name__} that cannot be printed"
-    return text if len(text) <= 80 else text[:77] + "..."
+    return ""
 
 
 def label(f: object) -> str:

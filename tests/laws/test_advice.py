@@ -41,14 +41,15 @@ class Frame:
 INPUTS: dict[str, tuple[ArrayLike, str, list[list[float]]]] = {
     "integers": (np.array([[1, 2]]), "x.astype(np.float32)", [[1, 2]]),
     "half precision": (np.array([[1, 2]], np.float16), "x.astype(np.float32)", [[1, 2]]),
-    "identifiers": (IDS, "np.unique(x, return_inverse=True)[1].astype(float)", [[2, 0], [3, 1]]),
-    "a list of identifiers": (IDS.tolist(), "np.unique(x, return_inverse=True)[1].astype(float)", [[2, 0], [3, 1]]),
-    "quantities": (IDS, "standardize(x, fit_scaler(x))", [[-1, -1], [1, 1]]),
+    "identifiers": (IDS, "np.searchsorted(names, x).astype(float)", [[2, 0], [3, 1]]),
+    "a list of identifiers": (IDS.tolist(), "np.searchsorted(names, x).astype(float)", [[2, 0], [3, 1]]),
+    "quantities": (IDS, "standardize(x, scaler)", [[-1, -1], [1, 1]]),
     "numbers as text": (bad(np.array([["1.5", "2"]])), "x.astype(float)", [[1.5, 2]]),
     "a list of text": (bad([["1.5", "2"]]), "np.asarray(x).astype(float)", [[1.5, 2]]),
     "bytes": (bad(np.array([[b"1", b"2"]])), "x.astype(int)", [[1, 2]]),
     "gaps": (bad(np.array([[1.5, None]], object)), "x.astype(float)", [[1.5, np.nan]]),
-    "kinds": (bad(np.array([[1.5, "red"], [2.5, "blue"]], object)), "np.unique(x[:, 1], return_inverse=True)[1]", bad([1, 0])),
+    "kinds": (bad(np.array([[1.5, "red"], [2.5, "blue"]], object)), "np.searchsorted(names, x[:, 1])", bad([1, 0])),
+    "a list of kinds": (bad([["red"], ["blue"]]), "np.searchsorted(names, np.asarray(x)[:, 0])", bad([1, 0])),
     "complex": (bad(np.array([[1 + 0j, 2]])), "x.real", [[1, 2]]),
     "truly complex": (bad(np.array([1 + 1j, 2])), "np.stack([x.real, x.imag], axis=-1)", [[1, 1], [2, 0]]),
     "dates": (
@@ -78,10 +79,26 @@ def test_what_is_advised_for_inputs_works_on_them(name: str) -> None:
     with pytest.raises(TypeError) as caught:
         forward(NET, PARAMS, x)
     assert line in str(caught.value)
-    found = np.asarray(eval(line, {"np": np, "x": x, "fit_scaler": fit_scaler, "standardize": standardize}))
+    known: dict[str, object] = {"np": np, "x": x, "standardize": standardize}
+    if "scaler)" in line:
+        known["scaler"] = fit_scaler(x)
+    if "names" in line:
+        known["names"] = np.unique(np.asarray(x)[:, -1] if "[:, " in line else np.asarray(x))
+    found = np.asarray(eval(line, known))
     assert np.array_equal(found.astype(float), np.asarray(expected, float), equal_nan=True)
     if found.dtype.kind == "f" and found.ndim == 2 and found.shape[1] == 2:
         assert forward(NET, PARAMS, found).shape == found.shape
+
+
+def test_codes_advised_for_text_are_those_of_training() -> None:
+    """Also of a single row, whose only kind is no other than it was; unlike names of classes, which y alone decides."""
+    training = np.array([["blue"], ["red"], ["green"], ["red"]])
+    for column in (bad(training), bad(training[1:2])):
+        with pytest.raises(TypeError, match="with names = np.unique of that column in training") as caught:
+            forward(NET, PARAMS, column)
+        line = re.findall(r"np\.searchsorted.*?\)(?= numbers)", str(caught.value))[0]
+        found = eval(line, {"np": np, "x": column, "names": np.unique(training[:, 0])})
+        assert found.tolist() == [0, 2, 1, 2][-len(column) :]
 
 
 UNIQUE = "np.unique(y, return_inverse=True)[1]"

@@ -326,6 +326,11 @@ def test_what_a_loss_of_ones_own_keeps_is_never_changed() -> None:
 NET = ending(dense(5, 2))
 P = init(NET, 0, np.float64)
 NOTHING = np.full((N, 2), np.nan)
+def refused(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
+    """Give what NumPy says of shapes that do not fit."""
+    return np.add(outputs, np.zeros(outputs.shape[1] + 1)), outputs
+
+
 BAD: Cases = {
     "no target at all": (
         lambda: loss(NET, masked(mse), P, X, NOTHING), ValueError, r"loss: y must hold a target in one row at least, got NaN in all 40",
@@ -364,11 +369,26 @@ BAD: Cases = {
         lambda: loss(NET, partial(bad(masked(huber)), delta=2.0), P, X, VALUES), TypeError,
         r"loss: loss_fn must have the options given, got masked_loss\(\) got an unexpected keyword argument 'delta'",
     ),
+    "a share above 1 in a part of the rows that count": (
+        lambda: loss(
+            dense(1, 2), masked(sigmoid_cross_entropy), {"W": np.ones((1, 2)), "b": np.zeros(2)}, np.ones((4, 1)),
+            np.array([[0, 1], [np.nan, np.nan], [np.nan, 1], [np.nan, 7]]),
+        ), ValueError,
+        r"sigmoid_cross_entropy: targets must lie in \[0, 1\], got 7.0 at \[1, 0\] \(1 of 2 values\)"
+        r" \(of the 2 rows from row 1 on that lack the same targets; rows without a target or a weight not counted\)",
+    ),
     "a class too high": (
         lambda: loss(ending(dense(5, 2)), masked(softmax_cross_entropy), P, X, with_gaps(CLASSES)), ValueError,
         r"softmax_cross_entropy: targets must be classes from 0 to 1, got [23] at row \d+ \(rows without a target or a weight not counted\)",
     ),
 }  # fmt: skip
+
+
+def test_what_numpy_says_in_a_loss_has_no_note_on_rows() -> None:
+    x, y = np.ones((3, 1)), np.array([[1.0, np.nan], [np.nan, np.nan], [1.0, 1.0]])
+    for given, weight in ((y, None), (np.nan_to_num(y), [1, 0, 1])):
+        with pytest.raises(ValueError, match=r"^operands could not be broadcast together with shapes \(\d,\d\) \(\d,\) $"):
+            loss(dense(1, 2), masked(refused), {"W": np.ones((1, 2)), "b": np.zeros(2)}, x, given, weight=weight)
 
 
 @pytest.mark.parametrize("name", BAD)

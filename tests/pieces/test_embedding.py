@@ -1,7 +1,9 @@
 """Embeddings beside the product with rows of zeros and ones, and the codes they refuse."""
 
 import pickle
+import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +157,21 @@ def test_more_codes_than_float32_can_count() -> None:
 
 
 BIG = partial(embedding, (1 << 24) + 1, 1)
+def test_text_that_training_has_not_seen_has_the_last_code() -> None:
+    texts = " ".join(str(embedding.__doc__).split()), (Path(__file__).parents[2] / "README.md").read_text()
+    training, later = np.array(["b", "c", "a", "b"]), np.array(["c", "aa", "b", "z", ""])
+    for text in texts:
+        line = re.findall(r"`(np\.where\(.*?, len\(names\)\))`", text)
+        assert len(line) == 1
+        for kind in (str, object):
+            names = np.unique(training.astype(kind))
+            codes = [eval(line[0], {"np": np, "names": names, "column": c.astype(kind)}) for c in (training, later)]
+            assert [each.tolist() for each in codes] == [[1, 2, 0, 1], [2, 3, 1, 3, 3]]
+        net = embedding(len(names) + 1, 2)
+        params = init(net, 0)
+        assert np.array_equal(forward(net, params, codes[1][:, None].astype(float))[:, :1], params["table"][codes[1], :1])
+
+
 BAD: Cases = {
     "a code too large": (
         lambda: forward(NET, P, [[0.0, 1.0], [2.0, 5.0]]), ValueError,
@@ -166,7 +183,7 @@ BAD: Cases = {
     "infinite": (lambda: forward(NET, P, X + np.inf), FloatingPointError, r"embedding: table/x must hold whole .*, got inf at \[0, 0\] .*"),
     "codes of one axis": (
         lambda: forward(NET, P, X[:, 0]), ValueError,
-        r"embedding: table/x must have shape \(rows, columns of codes\); one column is x\[:, None\], got \(12,\)",
+        r"embedding: table/x must have shape \(rows, columns of codes\); one column is np.reshape\(x, \(-1, 1\)\), got \(12,\)",
     ),
     "too many for float32": (
         lambda: forward(BIG(), {"table": np.zeros(((1 << 24) + 1, 1), np.float32)}, X), TypeError,

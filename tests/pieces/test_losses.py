@@ -203,10 +203,11 @@ def test_a_sum_over_outputs_meets_the_logits_too() -> None:
 @pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (3, 1)), ((2, 3, 1), (2, 3)), ((1, 1), (1,))])
 def test_the_reshape_that_is_advised_works(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     outputs, targets = np.zeros(shapes[0]), np.ones(shapes[1])
-    with pytest.raises(ValueError, match=r"targets\.reshape\(") as caught:
+    with pytest.raises(ValueError, match=r"np\.reshape\(") as caught:
         mse(outputs, targets)
-    advised = str(caught.value).split("targets.reshape(")[1].split(")")[0]
-    assert mse(outputs, targets.reshape(*map(int, advised.split(","))))[0] == pytest.approx(1)
+    advised = str(caught.value).split("outputs (")[1].split(" has it")[0]
+    for given in (targets, targets.tolist()):
+        assert mse(outputs, eval(advised, {"np": np, "targets": given}))[0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, bool, np.float16, np.float64])
@@ -276,30 +277,47 @@ BAD: Cases = {
     "levels of text": (lambda: quantile_loss(X, X, bad("low")), TypeError, r"quantile_loss: levels must hold numbers, got .*"),
     "one column for three levels": (
         lambda: quantile_loss(np.zeros((5, 1)), np.zeros((5, 1))), ValueError,
-        r"quantile_loss: outputs must have shape \(n, 3 k\), for targets of k columns, got \(5, 1\)",
+        r"quantile_loss: outputs must have shape \(5, 3\), 3 \(levels\) times 1 \(columns of targets\), got \(5, 1\)",
+    ),
+    "two columns for one level": (
+        lambda: quantile_loss(np.zeros((5, 2)), np.zeros((5, 1)), 0.5), ValueError,
+        r"quantile_loss: outputs must have shape \(5, 1\), 1 \(levels\) times 1 \(columns of targets\), got \(5, 2\)",
+    ),
+    "levels beside targets of another number of rows": (
+        lambda: quantile_loss(np.zeros((4, 18)), np.zeros((3, 6))), ValueError,
+        r"quantile_loss: targets must have the shape \(4, 6\) of the outputs of each level, got \(3, 6\)",
+    ),
+    "one axis for means and spreads": (
+        lambda: gaussian_nll(np.zeros(4), np.zeros(2)), ValueError,
+        r"gaussian_nll: outputs must have shape \(n, 2 k\), for targets of k columns, got \(4,\)",
     ),
     "levels beside targets of one axis": (
         lambda: quantile_loss(np.zeros((5, 3)), np.zeros(5)), ValueError,
-        r"quantile_loss: targets must have the shape \(5, 1\) of each level of the outputs \(as targets.reshape\(5, 1\) has\), got \(5,\)",
+        r"quantile_loss: targets must have the shape \(5, 1\) of the outputs of each level \(np.reshape\(targets, \(5, 1\)\) has it\), got \(5,\)",
     ),
     "as many targets as outputs of levels": (
-        lambda: quantile_loss(np.zeros((5, 3)), np.zeros((5, 3))), ValueError, r"quantile_loss: targets must have .*, got \(5, 3\)",
+        lambda: quantile_loss(np.zeros((5, 3)), np.zeros((5, 3))), ValueError,
+        r"quantile_loss: outputs must have shape \(5, 9\), 3 \(levels\) times 3 \(columns of targets\), got \(5, 3\)",
     ),
     "means without spreads": (
         lambda: gaussian_nll(np.zeros((5, 3)), np.zeros((5, 3))), ValueError,
-        r"gaussian_nll: outputs must have shape \(n, 2 k\), for targets of k columns, got \(5, 3\)",
+        r"gaussian_nll: outputs must have shape \(5, 6\), 2 \(of means and spreads\) times 3 \(columns of targets\), got \(5, 3\)",
     ),
     "targets for means and spreads": (
         lambda: gaussian_nll(np.zeros((5, 2)), np.zeros((5, 2))), ValueError,
-        r"gaussian_nll: targets must have the shape \(5, 1\) of the means, half the outputs, got \(5, 2\)",
+        r"gaussian_nll: outputs must have shape \(5, 4\), 2 \(of means and spreads\) times 2 \(columns of targets\), got \(5, 2\)",
+    ),
+    "targets of one axis for means": (
+        lambda: gaussian_nll(np.zeros((5, 2)), np.zeros(5)), ValueError,
+        r"gaussian_nll: targets must have the shape \(5, 1\) of the means, half the outputs \(np.reshape\(targets, \(5, 1\)\) has it\), got \(5,\)",
     ),
     "a count below 0": (
         lambda: poisson_nll(np.zeros((2, 1)), np.array([[1.0], [-1.0]])), ValueError,
-        r"poisson_nll: targets must be finite and at least 0, got -1.0",
+        r"poisson_nll: targets must be finite and at least 0, got -1.0 at \[1, 0\] \(1 of 2 values\)",
     ),
     "a count without end": (
         lambda: poisson_nll(np.zeros((2, 1), np.float32), np.array([[np.inf], [1.0]])), ValueError,
-        r"poisson_nll: targets must be finite and at least 0, got inf",
+        r"poisson_nll: targets must be finite and at least 0, got inf at \[0, 0\] \(1 of 2 values\)",
     ),
     "masked is no loss": (
         lambda: masked(bad(softplus)), TypeError,
@@ -359,7 +377,7 @@ BAD: Cases = {
     "sigmoid target below 0": (
         lambda: sigmoid_cross_entropy(np.zeros((2, 1)), np.array([[-1], [1]])),
         ValueError,
-        r"sigmoid_cross_entropy: targets must lie in \[0, 1\], got -1.0",
+        r"sigmoid_cross_entropy: targets must lie in \[0, 1\], got -1.0 at \[0, 0\] \(1 of 2 values\)",
     ),
     "probability below 0": (
         lambda: cross_entropy(np.array([[0.5, 0.5], [-2.0, 3]]), np.array([1, 0])),
@@ -374,7 +392,7 @@ BAD: Cases = {
     "probability above 1": (
         lambda: binary_cross_entropy(np.array([[3.0]]), np.array([[1]])),
         ValueError,
-        r"binary_cross_entropy: outputs must be probabilities .*, got 3.0",
+        r"binary_cross_entropy: outputs must be probabilities .*, got 3.0 at \[0, 0\] \(1 of 1 values\)",
     ),
     "sum_outputs a number": (
         lambda: mse(X, X, sum_outputs=bad(1)),
@@ -384,7 +402,7 @@ BAD: Cases = {
     "one shape of another rank": (
         lambda: require_same_shape("brier", np.zeros((3, 1)), np.zeros(3)),
         ValueError,
-        r"brier: targets must have the shape \(3, 1\) of the outputs \(as targets.reshape\(3, 1\) has\), got \(3,\)",
+        r"brier: targets must have the shape \(3, 1\) of the outputs \(np.reshape\(targets, \(3, 1\)\) has it\), got \(3,\)",
     ),
     "shapes that NumPy would broadcast": (
         lambda: require_same_shape("brier", np.zeros((3, 2)), np.zeros((1, 2))),

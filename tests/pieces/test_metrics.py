@@ -1,6 +1,8 @@
 """Metrics: worked by hand, and figures of scikit-learn 1.9."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnfunc import (
-    AnyArray, accuracy, confusion_matrix, current_params, dense, forward, init, mse, r2, softmax_cross_entropy, train,
+    AnyArray, accuracy, confusion_matrix, current_params, dense, forward, init, masked, mse, one_hot, r2,
+    softmax_cross_entropy, train,
 )  # fmt: skip
 from tests.numeric import bad
 from tests.samples import X, Y
@@ -118,6 +121,31 @@ def test_other_metrics_of_scikit_learn_take_the_line_that_is_shown() -> None:
     assert report["metrics"]["f1"] == pytest.approx(f1.mean(), rel=1e-12)
 
 
+def test_predicted_classes_become_scores_by_the_line_that_is_advised() -> None:
+    predicted, y = [0, 2, 1, 1], [0, 1, 2, 1]
+    with pytest.raises(ValueError, match="one column for each class") as caught:
+        confusion_matrix(predicted, y)
+    line = re.findall(r"\((one_hot\(.*?\))", str(caught.value))[0]
+    scores = eval(line, {"one_hot": one_hot, "outputs": predicted})
+    assert confusion_matrix(scores, y).tolist() == [[1, 0, 0], [0, 1, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("metric", [r2, partial(accuracy, threshold=3)], ids=["r2", "accuracy"])
+def test_gaps_in_targets_are_left_out_by_the_line_that_is_advised(metric: Callable[[ArrayLike, ArrayLike], float]) -> None:
+    outputs = np.array([[1.0, 4.0], [3.0, 5.0], [9.0, 7.0], [4.0, 8.0]])
+    y = np.array([[1.0, 4.0], [2.0, 5.0], [np.nan, np.nan], [5.0, 7.0]])
+    y = y if metric is r2 else np.where(np.isnan(y), y, y > 2)
+    with pytest.raises((FloatingPointError, ValueError), match="leaves NaN out") as caught:
+        metric(outputs, y)
+    line = re.findall(r"\((lambda .*) leaves NaN out\)", str(caught.value))[0]
+    own = eval(line, {"np": np, "r2": r2, "accuracy": accuracy})
+    there = ~np.isnan(y)
+    assert own(outputs, y) == own(outputs.tolist(), y.tolist()) == metric(outputs[there], y[there])
+    net, params = dense(2, 2), {"W": np.eye(2), "b": np.zeros(2)}
+    run = train(net, masked(mse), params, outputs, y, epochs=1, lr=0.0, validation=(outputs, y), metrics={"own": own})
+    assert next(run)[1]["metrics"]["own"] == own(outputs, y)
+
+
 BAD: Cases = {
     "threshold for the confusion of several columns": (
         lambda: confusion_matrix([[0.6, 0.4]], [[1, 0]], threshold=0.3), ValueError,
@@ -131,12 +159,35 @@ BAD: Cases = {
     ),
     "targets of one axis to explain": (
         lambda: r2([[1.0], [2.0]], [1.0, 2.0]), ValueError,
-        r"r2: targets must have the shape \(2, 1\) of the outputs \(as targets.reshape\(2, 1\) has\), got \(2,\)",
+        r"r2: targets must have the shape \(2, 1\) of the outputs \(np.reshape\(targets, \(2, 1\)\) has it\), got \(2,\)",
+    ),
+    "an infinite target to explain": (
+        lambda: r2([1.0, 2.0], [1.0, np.inf]), FloatingPointError, r"r2: targets must be finite, got inf at \[1\] .*",
+    ),
+    "classes for scores": (
+        lambda: confusion_matrix([0, 1, 2], [0, 1, 3]), ValueError,
+        r"confusion_matrix: outputs must be scores, .* \(one_hot\(outputs, 4\) makes them of predicted classes\), got int64 .* \(3,\)",
+    ),
+    "answers for scores": (
+        lambda: accuracy([0, 1, 1], [0, 1, 1]), ValueError,
+        r"accuracy: outputs must be scores, .* \(one_hot\(outputs, 2\) .*, or give a threshold for answers of yes or no: 0.5\), got .*",
+    ),
+    "classes before scores": (
+        lambda: accuracy(Y, np.zeros((5, 3))), ValueError,
+        r"accuracy: outputs must be scores, .*, and come first, before the classes, got shape \(5,\), and y of shape \(5, 3\)",
+    ),
+    "rows of classes before scores": (
+        lambda: confusion_matrix(np.eye(3), np.full((3, 3), 0.3)), ValueError,
+        r"confusion_matrix: y must have one 1 and .* \(outputs come first, then y\), got float64 .*",
+    ),
+    "answers before probabilities": (
+        lambda: accuracy([0, 1], [0.2, 0.9], threshold=0.5), ValueError,
+        r"accuracy: y must be 0 or 1 for yes-or-no answers \(outputs come first, then y\), got .*",
     ),
     "one row to explain": (lambda: r2([[1.0]], [[1.0]]), ValueError, r"r2: targets must have at least two rows, .*, got \(1, 1\)"),
     "no axis to explain": (lambda: r2(1.0, 1.0), ValueError, r"r2: targets must have at least two rows, .*, got \(\)"),
     "a gap to explain": (
-        lambda: r2([1.0, 2.0], [1.0, np.nan]), FloatingPointError, r"r2: targets must be finite, got nan at \[1\] .*",
+        lambda: r2([1.0, 2.0], [1.0, np.nan]), FloatingPointError, r"r2: targets must be finite \(lambda .* leaves NaN out\), got nan at \[1\] .*",
     ),
     "text to explain": (lambda: r2([1.0, 2.0], bad(["a", "b"])), TypeError, r"r2: targets must hold numbers, got .*"),
     "threshold for the second of two columns": (

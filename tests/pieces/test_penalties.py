@@ -45,7 +45,7 @@ def test_names_of_what_is_not_counted_unless_asked() -> None:
     params = freeze({"words/table": [[1.0, -2.0]], "out/W": [[3.0]], "out/b": [[5.0]], "filter": [[7.0]]})
     cases: list[tuple[list[str] | None, list[str]]] = [
         (None, ["out/W", "filter"]), (["words/table"], ["words/table"]), (["*/W", "*/table"], ["words/table", "out/W"]),
-        (["out/*"], ["out/W", "out/b"]),
+        (["out/*"], ["out/W", "out/b"]), (["*table"], ["words/table"]),
     ]  # fmt: skip
     for names, counted in cases:
         value, g = l2(0.5, names)(params)
@@ -55,6 +55,7 @@ def test_names_of_what_is_not_counted_unless_asked() -> None:
         assert value == 0.5 * sum(float(np.sum(np.abs(params[n]))) for n in counted)
         assert same_bits(dict(g), {n: 0.5 * np.sign(params[n]) for n in counted})
     assert l2(0.5, ["*/W"])({})[0] == 0
+    assert l2(0.5, ["*table"])(freeze({"table": [[1.0, -2.0]]}))[0] == 2.5  # of an embedding by itself
 
 
 def test_names_count_in_a_loss_and_its_gradient() -> None:

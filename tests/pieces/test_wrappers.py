@@ -18,10 +18,13 @@ from nnfunc import (
     adamw,
     averaged,
     averaged_params,
+    batch_norm,
     best_params,
     by_name,
     calibrate,
+    chain,
     current_params,
+    dense,
     finish,
     forward,
     freeze,
@@ -212,7 +215,36 @@ def test_averages_of_some_params_are_found_under_their_number() -> None:
     found = steps(by_name({"a/*": averaged(adam(), 0.9), "*": sgd()}), 4)
     alone = steps(averaged(adam(), 0.9), 4)
     expected = {name: a for name, a in averaged_params(alone[-1][1]).items() if name.startswith("a/")}
-    assert same_bits(dict(select(found[-1][1], "0/average")), expected)
+    assert same_bits(dict(averaged_params(select(found[-1][1], "0"))), expected)
+    state, _ = finish(train(BN, CE, init(BN, 0), X, Y, epochs=2, lr=0.05, optimizer=RUNS["an averaged group"]))
+    average = averaged_params(select(state, "optimizer/0"))
+    assert list(average) == ["out/W", "out/b"]
+    assert all(np.any(average[name] != current_params(state)[name]) for name in average)
+
+
+def test_best_params_are_no_average() -> None:
+    """Nor is what is validated: without the average beside, a run is the same."""
+    ends = []
+    for optimizer in (adam(), averaged(adam(), 0.9)):
+        run = train(BN, CE, init(BN, 0), X, Y, epochs=5, lr=0.5, optimizer=optimizer, validation=(X, Y))
+        state, reports = finish(run)
+        ends.append((dict(best_params(state)), [report["validation_loss"] for report in reports]))
+    assert same_bits(ends[0], ends[1])
+
+
+def test_a_batch_norm_that_is_left_alone_is_calibrated_and_outputs_of_a_part_are_not() -> None:
+    start = calibrate(BN, init(BN, 0), X[:3])
+    frozen = by_name({"out/*": sgd(), "*": None})
+    params = current_params(finish(train(BN, CE, start, X, Y, epochs=1, lr=0.1, optimizer=frozen))[0])
+    changed = [name for name in start if not same_bits(params[name], start[name])]
+    assert changed == ["norm/mean", "norm/var", "out/W", "out/b"]
+    part, out = chain(norm=batch_norm(4)), dense(4, 2)
+    whole = chain(part=part, out=out)
+    start = calibrate(whole, init(whole, 0), X[:3])
+    features = forward(part, select(start, "part"), X)
+    rest = current_params(finish(train(out, CE, select(start, "out"), features, Y, epochs=1, lr=0.1))[0])
+    together = {**start, **{f"out/{name}": a for name, a in rest.items()}}
+    assert np.allclose(forward(whole, together, X), forward(out, rest, features), rtol=1e-6)
 
 
 def test_an_average_inside_a_scaled_optimizer_is_found() -> None:
@@ -288,7 +320,7 @@ BAD: Cases = {
         ValueError, r"by_name: optimizers must have patterns .*, got '\*/mean', which none matches",
     ),
     "no patterns": (lambda: by_name({}), TypeError, r"by_name: optimizers must be a mapping of patterns, one or more, .*, got \{\}"),
-    "a list": (lambda: by_name(bad([adam()])), TypeError, r"by_name: optimizers must be a mapping of patterns, .*, got \[.*"),
+    "a list": (lambda: by_name(bad([adam()])), TypeError, r"by_name: optimizers must be a mapping of patterns, .*, got \[the functions \(initial, \w+\)\]"),
     "a number for a pattern": (lambda: by_name(bad({0: sgd()})), TypeError, r"by_name: optimizers must be a mapping of .*"),
     "a factory": (
         lambda: by_name({"*": bad(adam)}),
@@ -347,7 +379,18 @@ BAD: Cases = {
     ),
     "an average that loses params": (
         lambda: one_step(averaged(misstep(({"out/W": P["out/W"]}, {})), 0.5)),
-        ValueError, r"averaged: state must hold only t, average of each parameter of these, got 't/hidden/W'",
+        ValueError, r"averaged: optimizer must step hidden/W, hidden/b, out/W, out/b and no others, got \['out/W'\]",
+    ),
+    "an average of nothing": (
+        lambda: one_step(averaged(misstep(({}, {})), 0.5)), ValueError, r"averaged: optimizer must step hidden/W, .*, got \[\]",
+    ),
+    "an average of another dtype": (
+        lambda: one_step(averaged(misstep(({name: a.astype(float) for name, a in P.items()}, {})), 0.5)),
+        TypeError, r"averaged: optimizer must keep hidden/W a float32 array of shape \(4, 3\), got float64 array of shape \(4, 3\)",
+    ),
+    "an average of text": (
+        lambda: one_step(averaged(misstep(({**P, "out/b": ["a", "b"]}, {})), 0.5)),
+        TypeError, r"averaged: optimizer must keep out/b a float32 array of shape \(2,\), got \['a', 'b'\]",
     ),
     "an init that gives none": (
         lambda: by_name({"*": bad((lambda params: None, sgd()[1]))})[0](P),

@@ -29,6 +29,7 @@ from nnfunc import (
     l2,
     linear_schedule,
     loss,
+    masked,
     mse,
     reduce_on_plateau,
     train,
@@ -246,6 +247,9 @@ def test_steps_are_counted_as_train_takes_them(n: int) -> None:
     weight = np.where(weight > 0, weight, np.arange(n) == 0)
     _, reports = finish(train(NET, CE, P, x, y, epochs=2, lr=0.1, weight=weight))
     assert reports[-1]["step"] == count_steps(np.count_nonzero(weight), epochs=2)
+    gaps = np.where(weight > 0, y, np.nan)
+    _, reports = finish(train(NET, masked(CE), P, x, gaps, epochs=2, lr=0.1))
+    assert reports[-1]["step"] == count_steps(np.count_nonzero(~np.isnan(gaps)), epochs=2)
     if n > 1:
         less = 2 if n % 32 == 1 else 0
         _, reports = finish(train(BN, CE, init(BN, 0), x, y, epochs=2, lr=0.1))

@@ -240,7 +240,7 @@ BAD: Cases = {
     "average of plain params": (
         lambda: averaged_params(samples.P),
         ValueError,
-        r"averaged_params: state must be that of an optimiser averaged\(...\), no other one around it, or of a run with it,"
+        r"averaged_params: state must be that of an optimiser averaged\(...\), or of a run with it,"
         r" got a mapping of \['hidden/W', .*",
     ),
     "average of another run": (
@@ -256,7 +256,12 @@ BAD: Cases = {
     "average inside groups": (
         lambda: averaged_params(by_name({"*": averaged(adam(), 0.5)})[0](samples.P)),
         ValueError,
-        r"averaged_params: state must be that of .*, no other one around it, .*, got a mapping of \['0/t/.*",
+        r"averaged_params: state must be that of .* \(select\(state, '0'\) is that of one inside another\), got a mapping of \['0/t/.*",
+    ),
+    "average inside the groups of a run": (
+        lambda: averaged_params(next(run(optimizer=by_name({"*": averaged(adam(), 0.5)})))[0]),
+        ValueError,
+        r"averaged_params: state must be that of .* \(select\(state, 'optimizer/0'\) is that of one inside another\), got .*",
     ),
     "average of None": (
         lambda: averaged_params(bad(None)),

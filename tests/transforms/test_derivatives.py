@@ -146,7 +146,7 @@ BAD: Cases = {
     ),
     "no key for dropout": (
         lambda: hvp(chain(NET, dropout(0.5)), mse, {f"0/{n}": a for n, a in P.items()}, ROWS, TARGETS, {"0/b": np.ones(2)}), ValueError,
-        r"hvp: key must be given, as layer 1 is dropout .*",
+        r"hvp: key must be given, as layer 1 is dropout \(hvp takes training passes only\), got None",
     ),
     "no network": (lambda: hvp(bad(relu), mse, P, ROWS, TARGETS, P), TypeError, r"hvp: net must be a pair of functions .*"),
     "targets of another shape": (

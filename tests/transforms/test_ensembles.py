@@ -515,7 +515,7 @@ BAD: Cases = {
         lambda: ensemble_value_and_grads(
             batch_norm(4), mse, stack_params([init(batch_norm(4), 0)] * 2), X, X, weight=TWO_ROWS, keys=[1, 2]
         ),
-        ValueError, r"batch_norm: x must hold at least two rows .*, got one row \(rows of weight 0 not counted\) \(in member 1\)",
+        ValueError, r"batch_norm: x must hold at least two rows .*, got one row \(rows of weight 0 not counted; in member 1\)",
     ),
     "x that is not finite": (
         lambda: ensemble_value_and_grads(SMALL, CE, STACKED, with_value(X, (2, 1), np.nan), Y),
