@@ -755,10 +755,9 @@ def _check_interval(function: str, argument: str, a: Array, constraint: str, mos
     if low >= 0 and high <= most:
         return
     # A NaN is no error here: it makes the loss NaN, and `loss` says where it came from.
-    outside = np.argwhere((a < 0) | (a > most + 1e-6))
-    if len(outside):
-        found = place(str(a[tuple(outside[0])]), outside[0].tolist(), len(outside), a.size)
-        raise ValueError(problem(function, argument, constraint, found))
+    outside = (a < 0) | (a > most + 1e-6)
+    if outside.any():
+        raise ValueError(problem(function, argument, constraint, place(a, outside)))
 
 
 # Where a network's last activation does not belong to the loss: what the network must do, and the ways out.
