@@ -224,16 +224,11 @@ def blocks(
         return x, [slice(None)]
     check_is_pair(function, "net", net)
     step = _BLOCK if size is None else as_size(function, "size", size)
-    if size is None and not all(facts(layer) and not _is_tapped(layer) for _, layer in walk(net)):
+    if size is None and not all(facts(layer) and base_function(layer[1]) is not watched_forward for _, layer in walk(net)):
         return x, [slice(None)]
     require(key is None, function, "size", "be none with a key, as a training pass takes its rows at once", size)
     rows = x if isinstance(x, np.ndarray) and x.ndim else prepared(function, net, params, x, key)[2]
     return rows, [slice(start, start + step) for start in range(0, len(rows), step)] or [slice(None)]
-
-
-def _is_tapped(layer: Layer) -> bool:
-    """Say whether a layer tells of its tensors."""
-    return isinstance(layer[1], partial) and layer[1].func is watched_forward
 
 
 def by_blocks(parts: list[slice], compute: Callable[[slice], T], of: str = "") -> list[T]:

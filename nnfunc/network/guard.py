@@ -8,7 +8,7 @@ verbs put the guard around a user's layer, the verbs around losses and penalties
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import SupportsFloat
 
@@ -41,8 +41,7 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
         >>> check_layer("chain", "layer 0", relu)
         Traceback (most recent call last):
         ...
-        TypeError: chain: layer 0 must be a pair of functions (init, forward), as activation(relu) is,
-        got the function relu
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), as activation(f) is, got the function relu
     """
     check_is_pair(function, argument, layer)
     if _is_from_here(layer[0], "init", "no_params") and _is_from_here(layer[1], "forward"):
@@ -64,26 +63,17 @@ def check_is_pair(function: str, argument: str, layer: Layer) -> None:
         >>> check_is_pair("chain", "layer 0", [dense(1, 2), dense(2, 1)])
         Traceback (most recent call last):
         ...
-        TypeError: chain: layer 0 must be a pair of functions (init, forward), as chain(*layers) is of a list of layers,
-        got a list of 2
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), as chain(*layers) is, got a list of 2
     """
     if not (isinstance(layer, tuple) and len(layer) == 2 and callable(layer[0]) and callable(layer[1])):
         form, got = "be a pair of functions (init, forward)", describe(layer)
         inside = layer.values() if isinstance(layer, Mapping) else layer if isinstance(layer, (list, tuple)) else ()
-        if isinstance(layer, Iterator):
-            form += ", as chain(*layers) is of layers one after another"
-        elif any(isinstance(each, tuple) and len(each) == 2 for each in inside):
-            stars, kind = ("**", "dict") if isinstance(layer, Mapping) else ("*", type(layer).__name__)
-            form, got = f"{form}, as chain({stars}layers) is of a {kind} of layers", f"a {kind} of {len(inside)}"
+        if any(isinstance(each, tuple) and len(each) == 2 for each in inside):
+            form += f", as chain({'**' if isinstance(layer, Mapping) else '*'}layers) is"
+            got = f"a {type(layer).__name__} of {len(inside)}"
         elif looked_up(BACK_RULES, layer):
-            given = label(layer) if layer is base_function(layer) else "f"
-            form = f"{form}, as activation({given}) is"
-        elif callable(layer):
-            hint = made_by_calling(layer, Layer)
-            if not hint and not _is_from_here(layer, "") and not arguments_of(layer, 1) and arguments_of(layer, 2):
-                hint = ", as activation((f, df)) is of a function and its slope"
-            form += hint
-        raise TypeError(problem(function, argument, form, got))
+            form += ", as activation(f) is"
+        raise TypeError(problem(function, argument, form + made_by_calling(layer, Layer), got))
 
 
 def _is_from_here(f: object, *endings: str) -> bool:

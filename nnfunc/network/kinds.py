@@ -318,12 +318,11 @@ def _needs_key(forward: ForwardFn) -> bool:
     forward = unwrapped(forward)
     if not isinstance(forward, partial):
         return False
-    if forward.func is chain_forward:
-        for inner in forward.args[1]:
+    made, args = forward.func, forward.args
+    if made is chain_forward or made is residual_forward or made is combined_forward:
+        for inner in args if made is residual_forward else args[-1]:
             if inner.func is not dense_forward and _needs_key(inner):
                 return True
         return False
-    if forward.func is residual_forward or forward.func is combined_forward:
-        return any(_needs_key(inner) for _, (_, inner) in children((no_params, forward)))
     needs = looked_up(_NEEDS_KEY, forward)
-    return needs is not None and needs(*forward.args)
+    return needs is not None and needs(*args)

@@ -18,7 +18,7 @@ from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.layers import column_sums, dense_forward, dense_outputs, product
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import listed, problem, restated, shortened
-from nnfunc.values.keys import key_path
+from nnfunc.values.keys import key_path, split
 from nnfunc.values.params import check_names, joined
 from nnfunc.values.types import (
     Array, Branch, CombineFn, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback,
@@ -51,7 +51,8 @@ def chain_init(names: Names, inits: tuple[InitFn, ...], key: Key, dtype: DType) 
         (True, ['a/W', 'a/b', 'b/W', 'b/b'])
     """
     params: dict[str, Array] = {}
-    for name, init, own_key in zip(names, inits, _layer_keys(key_path("split", key), len(names)), strict=True):
+    keys = (key_path("split", key),) if len(names) == 1 else split(key, len(names))
+    for name, init, own_key in zip(names, inits, keys, strict=True):
         own = _named(name, init, own_key, dtype)
         _named(name, check_names, "init", "params", own)
         params.update((f"{name}/{short}", array) for short, array in own.items())
@@ -74,9 +75,8 @@ def chain_forward(
         >>> chain_forward(("a", "b"), (dense(1, 1)[1], dense(1, 1)[1]), params, np.eye(1), None)[0]
         array([[4.]])
     """
-    fields = _layer_fields(names, tuple(params))
-    n = len(names)
-    keys = (None,) * n if key is None else _layer_keys(key if isinstance(key, tuple) else (key,), n)
+    fields, n = _layer_fields(names, tuple(params)), len(names)
+    keys = (None,) * n if key is None else _layer_keys(key, n)
     backs: list[Pullback | DensePass] = []
     y = x
     for i, forward in enumerate(forwards):
@@ -150,9 +150,7 @@ def combined_forward(
         >>> combined_forward(side_by_side, ("a", "b"), (bare, bare), params, np.eye(1), None)[0]
         array([[1., 2.]])
     """
-    fields = _layer_fields(names, tuple(params))
-    n = len(names)
-    keys = (None,) * n if key is None else _layer_keys(key if isinstance(key, tuple) else (key,), n)
+    fields, keys = _layer_fields(names, tuple(params)), _layer_keys(key, len(names))
     branches = [
         partial(_run_branch, name, forward, {short: params[path] for short, path in zip(*field, strict=True)}, own_key)
         for name, forward, field, own_key in zip(names, forwards, fields, keys, strict=True)
@@ -248,9 +246,12 @@ def watched_forward(
     return y, pull
 
 
-def _layer_keys(path: tuple[int, ...], n: int) -> tuple[Key, ...]:
-    """Deal a key out to the n layers of a chain; a single layer gets it whole."""
-    return (path,) if n == 1 else tuple([(*path, i) for i in range(n)])
+def _layer_keys(key: Key | None, n: int) -> tuple[Key | None, ...]:
+    """Deal a key, or none, out to n layers; a single layer gets it whole."""
+    if key is None or n == 1:
+        return (key,) * n
+    path = key if isinstance(key, tuple) else (key,)
+    return tuple([(*path, i) for i in range(n)])
 
 
 @lru_cache(maxsize=1024)

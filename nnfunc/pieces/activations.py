@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 
 from nnfunc.pieces.normal import normal
-from nnfunc.values.arrays import as_floats, locked, number, zeros
+from nnfunc.values.arrays import as_floats, filled, locked, number
 from nnfunc.values.checks import (
     arguments_of, as_number, as_share, base_function, describe, label, looked_up, problem, require,
 )
@@ -62,7 +62,7 @@ def relu_in_place(z: Array) -> Array:
     """
     if z.size < 1024 or not z.flags.c_contiguous:
         return np.maximum(z, number(0, z.dtype), out=z)
-    flat, row = z.reshape(-1), zeros(_ROW, z.dtype)
+    flat, row = z.reshape(-1), filled(0, _ROW, z.dtype)
     whole = z.size - z.size % _ROW
     if whole:
         rows = flat[:whole].reshape(-1, _ROW)

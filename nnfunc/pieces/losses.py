@@ -75,8 +75,7 @@ def mae(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tupl
         array([0.5, 2. ])
     """
     e = _errors("mae", outputs, targets)
-    width = _width("mae", e, sum_outputs)
-    return _row_sums(_over(width, np.abs(e))), _over(width, np.sign(e))
+    return _by_row("mae", sum_outputs, np.abs(e), np.sign(e))
 
 
 @np.errstate(all="ignore")
@@ -112,8 +111,7 @@ def huber(
     require(held, "huber", "delta", f"be a number that {e.dtype}, the dtype of outputs, can hold", limit)
     size = np.abs(e)
     near = np.minimum(size, limit)
-    width = _width("huber", e, sum_outputs)
-    return _row_sums(_over(width, near * (size - 0.5 * near))), _over(width, np.clip(e, -limit, limit))
+    return _by_row("huber", sum_outputs, near * (size - 0.5 * near), np.clip(e, -limit, limit))
 
 
 @np.errstate(all="ignore")
@@ -194,10 +192,10 @@ def gaussian_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False
     e = mean - t
     slope = e / v
     fit = e * slope
-    width = _width("gaussian_nll", t, sum_outputs)
     d = np.stack([slope, sigmoid(s) * (1 - fit) / (2 * v)], axis=1)
     per_element = 0.5 * (math.log(2 * math.pi) + np.log(v) + fit)
-    return _row_sums(_over(width, per_element)), _over(width, d).reshape(outputs.shape)
+    per_example, d_outputs = _by_row("gaussian_nll", sum_outputs, per_element, d)
+    return per_example, d_outputs.reshape(outputs.shape)
 
 
 @np.errstate(all="ignore")
@@ -226,9 +224,8 @@ def poisson_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False)
     """
     z, y = _same_shape("poisson_nll", outputs, targets)
     _check_interval("poisson_nll", "targets", y, "be finite and at least 0", float(np.finfo(y.dtype).max))
-    width = _width("poisson_nll", z, sum_outputs)
     rates = np.exp(z)
-    return _row_sums(_over(width, rates - y * z)), _over(width, rates - y)
+    return _by_row("poisson_nll", sum_outputs, rates - y * z, rates - y)
 
 
 @np.errstate(all="ignore")
@@ -326,7 +323,7 @@ def cross_entropy(outputs: Array, targets: AnyArray, label_smoothing: SupportsFl
     if soft is None:
         soft = np.zeros_like(p)
         soft[np.arange(len(p)), classes] = 1
-    return np.add.reduce(_minus_t_log(soft, np.log(p)), axis=1), _minus_t_over_p(soft, p)
+    return np.add.reduce(_if_any(soft, -soft * np.log(p)), axis=1), _if_any(soft, -soft / p)
 
 
 @np.errstate(all="ignore")
@@ -358,7 +355,6 @@ def sigmoid_cross_entropy(
     """
     z, t = _binary_targets("sigmoid_cross_entropy", outputs, targets)
     weight = as_number("sigmoid_cross_entropy", "pos_weight", pos_weight, least=0)
-    width = _width("sigmoid_cross_entropy", z, sum_outputs)
     # On the side of yes, 1 - t is paid for each unit of z, on that of no, t: nothing is a difference of large numbers.
     sign = np.copysign(number(1, z.dtype), z)
     d = np.maximum(sign, number(0, z.dtype))
@@ -375,7 +371,7 @@ def sigmoid_cross_entropy(
     per_element += tail
     q *= sign
     d -= q
-    return _row_sums(_over(width, per_element)), _over(width, d)
+    return _by_row("sigmoid_cross_entropy", sum_outputs, per_element, d)
 
 
 @np.errstate(all="ignore")
@@ -411,12 +407,8 @@ def binary_cross_entropy(
     p, t = _binary_targets(name, outputs, targets)
     _check_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
     yes, no = t * as_number(name, "pos_weight", pos_weight, least=0), 1 - t
-    width = _width(name, p, sum_outputs)
-    per_element = _minus_t_log(yes, np.log(p)) + _minus_t_log(no, np.log1p(-p))
-    return (
-        _row_sums(_over(width, per_element)),
-        _over(width, _minus_t_over_p(yes, p) - _minus_t_over_p(no, 1 - p)),
-    )
+    per_element = _if_any(yes, -yes * np.log(p)) + _if_any(no, -no * np.log1p(-p))
+    return _by_row(name, sum_outputs, per_element, _if_any(yes, -yes / p) - _if_any(no, -no / (1 - p)))
 
 
 def masked(loss_fn: LossFn) -> LossFn:
@@ -586,6 +578,12 @@ def _over(width: int, a: Array) -> Array:
     return a
 
 
+def _by_row(function: str, sum_outputs: bool, per_element: Array, d: Array) -> tuple[Array, Array]:
+    """Return the mean over the outputs of each row, or their sum, and the gradient of that, in the memory of both."""
+    width = _width(function, per_element, sum_outputs)
+    return _row_sums(_over(width, per_element)), _over(width, d)
+
+
 def _row_sums(a: Array) -> Array:
     """Return the sum over the outputs of each row."""
     if a.size == len(a):
@@ -594,16 +592,10 @@ def _row_sums(a: Array) -> Array:
     return sums
 
 
-def _minus_t_log(t: Array, logs: Array) -> Array:
-    """Return -t log(p) from the logarithms, which is 0 where t is 0."""
-    terms: Array = np.where(t == 0, 0, -t * logs)
-    return terms
-
-
-def _minus_t_over_p(t: Array, p: Array) -> Array:
-    """Return -t / p, which is 0 where t is 0."""
-    terms: Array = np.where(t == 0, 0, -t / p)
-    return terms
+def _if_any(t: Array, terms: Array) -> Array:
+    """Return the terms of targets, which are 0 where a target is 0."""
+    counted: Array = np.where(t == 0, 0, terms)
+    return counted
 
 
 def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:

@@ -111,10 +111,9 @@ def exponential_decay(
         [1.0, 1.0, 0.5, 0.5, 0.25]
     """
     name = "exponential_decay"
-    rate = above_zero(name, "decay_rate", decay_rate)
     return partial(
         _exponential, as_number(name, "init_value", init_value),
-        as_size(name, "transition_steps", transition_steps, bits=62), rate,
+        as_size(name, "transition_steps", transition_steps, bits=62), above_zero(name, "decay_rate", decay_rate),
         as_size(name, "transition_begin", transition_begin, least=0, bits=62), as_flag(name, "staircase", staircase),
         None if end_value is None else as_number(name, "end_value", end_value),
     )
@@ -238,11 +237,8 @@ def warmup_cosine_decay_schedule(
     warm = as_size(name, "warmup_steps", warmup_steps, least=0, bits=62)
     total = as_size(name, "decay_steps", decay_steps, bits=62)
     require(total > warm, name, "decay_steps", f"be above warmup_steps, which it includes and which are {warm}", total)
-    first, peak, last = (
-        as_number(name, argument, value)
-        for argument, value in (("init_value", init_value), ("peak_value", peak_value), ("end_value", end_value))
-    )
-    fall = _cosine_to(name, peak, last, total - warm, exponent)
+    first, peak = as_number(name, "init_value", init_value), as_number(name, "peak_value", peak_value)
+    fall = _cosine_to(name, peak, as_number(name, "end_value", end_value), total - warm, exponent)
     return join_schedules([linear_schedule(first, peak, warm), fall], [warm]) if warm else fall
 
 
@@ -298,9 +294,8 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[SupportsI
     """
     name = "join_schedules"
     parts = as_tuple(name, "schedules", schedules, "schedules")
-    cuts = tuple(
-        as_size(name, "boundaries", cut, least=0, bits=62) for cut in as_tuple(name, "boundaries", boundaries, "steps")
-    )
+    starts = as_tuple(name, "boundaries", boundaries, "steps")
+    cuts = tuple(as_size(name, "boundaries", start, least=0, bits=62) for start in starts)
     for part in parts:
         check_callable(name, "schedules", part, "step -> float", 1, Schedule)
     one_more = len(parts) == len(cuts) + 1

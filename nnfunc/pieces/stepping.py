@@ -120,13 +120,10 @@ def initial(
     held, dtype = checked_params(function, params)
     for argument, number in numbers.items():
         check_held(function, argument, number, dtype)
-    return sealed(
-        {
-            f"{slot}/{name}": np.asarray(fill) if type(fill) is int else np.full_like(array, fill, order="C")
-            for slot, fill in fills.items()
-            for name, array in held.items()
-        }
-    )
+    return sealed({
+        f"{slot}/{name}": np.asarray(fill) if type(fill) is int else np.full_like(array, fill, order="C")
+        for slot, fill in fills.items() for name, array in held.items()
+    })
 
 
 def stepped(

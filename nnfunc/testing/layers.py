@@ -18,8 +18,8 @@ from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, set_back, stumbled
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
-    check_close, close, dtype_law, first_difference, in_dtype, key_law, layout_law, offset_law, own_rows, precision_law,
-    reordered, shifted, stable_law, zeroed,
+    check_close, check_finite, close, dtype_law, first_difference, in_dtype, key_law, layout_law, offset_law, own_rows,
+    precision_law, reordered, shifted, stable_law, zeroed,
 )
 from nnfunc.values.arrays import as_inputs, locked
 from nnfunc.values.checks import FLOAT32, FLOAT64, as_flag, problem
@@ -266,8 +266,7 @@ def _init(layer: Layer, few: bool) -> Verdict:
         for name, array in first.items():
             if not isinstance(array, np.ndarray) or array.dtype != dtype:
                 breach(f"init's {name}", f"be a {dtype} array, the dtype asked for", array)
-            if not np.isfinite(array).all():
-                breach(f"init's {name}", "be finite", array)
+            check_finite(f"init's {name}", "be finite", array)
             if np.shares_memory(array, np.asarray(second[name])):
                 cause = "a kept array is returned"
                 breach(f"init's {name}", "be a new array at each call", "the same memory twice", cause)

@@ -107,8 +107,7 @@ def _penalty_form(penalty: Penalty, params: Params) -> Verdict:
     value, grads = result
     if np.ndim(value) or not isinstance(value, SupportsFloat):
         breach("the value", "be one number", value, "a sum over the elements is missing")
-    if not math.isfinite(value):
-        breach("the value", "be finite", float(value))
+    check_finite("the value", "be finite", value)
     for name, array in grads.items():
         if name not in params:
             breach("grads", f"have names that are in params ({', '.join(params)})", repr(name))

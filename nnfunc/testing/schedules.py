@@ -183,10 +183,8 @@ def check_monitor(monitor: Monitor, *, report: bool = False) -> list[LawResult]:
                 breach("improved after NaN", "be False", True)
         if "best" not in state:
             return not_applicable("no best in the state")
-        if "best" in state and float(state["best"]) != 1.0:
-            cause = (
-                "a comparison with NaN is False either way; ask whether the metric is less, not whether it is no less"
-            )
+        if float(state["best"]) != 1.0:
+            cause = "a comparison with NaN is False either way; ask whether the metric is less, not whether it is no less"
             breach("best after NaN, 1 and NaN", "be 1", float(state["best"]), cause)
         return "pass", ""
 

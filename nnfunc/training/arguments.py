@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NoReturn, SupportsFloat, TypeAlias, TypedDict
 
 import numpy as np
@@ -292,10 +293,8 @@ def as_given(argument: str, value: object) -> float:
         TypeError: train: monitor must give a number, got 'low'
     """
     if isinstance(value, SupportsFloat) and not (isinstance(value, np.ndarray) and value.ndim):
-        try:
+        with suppress(TypeError, ValueError):  # of a complex number, say
             return float(value)
-        except (TypeError, ValueError):
-            pass  # a complex number, say
     raise TypeError(problem("train", argument, "give a number", describe(value)))
 
 

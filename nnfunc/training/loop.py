@@ -6,6 +6,7 @@ and saving happen between two of its values, ``break`` stops it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -371,28 +372,25 @@ def _refused_row(run: Run, failing: Step) -> str:
     """Say which row of the data it is, if a layer or the loss refuses some rows of a batch and not others."""
     params, (x, y, _), key, rows = failing
     net, loss_fn = on_logits(run["net"], run["loss_fn"])
-    inputs: Array | None = None
-    outputs: Array | None = None
     refused: list[int] = []
+    tried: Callable[[slice], object]
     with np.errstate(all="ignore"):
         try:
             net, held, inputs = prepared("train", net, params, x, key)
-            outputs = locked(net[1](held, inputs, key)[0])
         except Exception:
-            if inputs is None:
-                return ""
+            return ""
+        what, tried = "x", lambda part: net[1](held, inputs[part], key)
+        with contextlib.suppress(Exception):
+            outputs = locked(net[1](held, inputs, key)[0])
+            what, tried = "y", lambda part: loss_fn(outputs[part], locked(y[part]))
         for row in range(len(rows)):
-            part = slice(row, row + 1)
             try:
-                if outputs is None:
-                    net[1](held, inputs[part], key)
-                else:
-                    loss_fn(outputs[part], locked(y[part]))
+                tried(slice(row, row + 1))
             except (TypeError, ValueError):
                 refused.append(row)
     if not refused or len(refused) == len(rows) > 1:
         return ""
-    return f"row {refused[0]} of this batch is row {rows[refused[0]]} of {'x' if outputs is None else 'y'}"
+    return f"row {refused[0]} of this batch is row {rows[refused[0]]} of {what}"
 
 
 def _replayed(run: Run, step: Step) -> Diagnosis:

@@ -229,28 +229,19 @@ def check_callable(
 
 
 def made_by_calling(value: object, kind: object) -> str:
-    """Say how a function that makes pieces of a kind is called, where such a piece should stand; of others nothing.
+    """Say that a function makes pieces of a kind, where such a piece should stand; of others nothing.
 
     Example:
         >>> from nnfunc import dense
         >>> from nnfunc.values.types import Layer
         >>> made_by_calling(dense, Layer), made_by_calling(dense(2, 3), Layer)
-        (', as dense(n_in, n_out) is', '')
+        (', as dense(...) is', '')
     """
     base = base_function(value)
     made = getattr(base, "__annotations__", {}).get("return")
     if isinstance(made, str):  # as it is under `from __future__ import annotations`
         made = getattr(base, "__globals__", {}).get(made)
-    if not callable(value) or kind is None or made != kind:
-        return ""
-    import inspect  # 10 ms, which a process that only predicts need not spend
-
-    needed = [
-        f"{'*' * (each.kind is each.VAR_POSITIONAL)}{name}"
-        for name, each in inspect.signature(value).parameters.items()
-        if each.default is each.empty and each.kind is not each.VAR_KEYWORD
-    ]
-    return f", as {label(value)}({', '.join(needed)}) is"
+    return f", as {label(value)}(...) is" if kind is not None and made == kind else ""
 
 
 def as_flag(function: str, argument: str, value: bool) -> bool:
@@ -297,7 +288,7 @@ def arguments_of(function: Callable[..., object], count: int) -> str:
         >>> arguments_of(problem, 4), arguments_of(problem, 1)
         ('', '(function, argument, constraint, got)')
     """
-    import inspect  # as slow as above
+    import inspect  # 10 ms, which a process that only predicts need not spend
 
     if isinstance(function, np.ufunc):  # which could be told where to put its result, and hardly ever is
         return "" if function.nin == count else f"({', '.join('xy'[: function.nin])})"

@@ -182,50 +182,30 @@ def _target(name: str) -> tuple[Path, int | None]:
 
 
 def _foreign(name: str, file: BinaryIO) -> str:
-    """Say that a file has no seal, and if its beginning tells whose it is, the line that reads it."""
+    """Say that a file has no seal, and if it is one of NumPy's, the line that reads it: with pickles for objects."""
     start = file.read(4096)
-    path = repr(name) if len(name) <= 120 else "path"
-    maker, line = "", ""
+    maker, line, heads = "np.save", "np.load({})", [start] if start.startswith(b"\x93NUMPY") else []
     if start.startswith(b"PK"):
-        maker, line = _archive(path, start, file)
-    elif start.startswith(b"\x93NUMPY"):
-        maker, line = "np.save", _numpys("np.load({})", path, start)
-    elif start.startswith(b"\x89HDF"):
-        maker, line = "h5py and Keras", f"h5py.File({path})"
-    elif start.startswith(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."):
-        maker, line = "torch.save", f"torch.load({path})"
-    elif start.startswith(b"\x80") and b"joblib.numpy_pickle" in start:
-        maker, line = "joblib.dump", f"joblib.load({path}), if you trust it"
-    elif start.startswith(b"\x80"):
-        maker, line = "pickle.dump", f"pickle.loads(pathlib.Path({path}).read_bytes()), if you trust it"
-    elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= os.fstat(file.fileno()).st_size:
-        maker, line = "safetensors", f"safetensors.numpy.load_file({path})"
+        maker, line, heads = "np.savez", "dict(np.load({}))", _heads(file)
     fault = "a file without its seal" if start else "an empty file"
-    return f"{fault}, as {maker} makes them (to read it: {line})" if maker else fault
+    if not heads:
+        return fault
+    path, objects = repr(name) if len(name) <= 120 else "path", any(b"'|O'" in head for head in heads)
+    read = f"{line.format(f'{path}, allow_pickle=True')}, if you trust it" if objects else line.format(path)
+    return f"{fault}, as {maker} makes them (to read it: {read})"
 
 
-def _archive(path: str, start: bytes, file: BinaryIO) -> tuple[str, str]:
-    """Say who makes a zip archive that begins like this, and the line that reads it."""
+def _heads(file: BinaryIO) -> list[bytes]:
+    """Return the beginnings of what an archive of arrays holds, and nothing of any other archive."""
     import zipfile
 
-    first = start[30 : 30 + int.from_bytes(start[26:28], "little")]
-    if first.endswith(b"/data.pkl"):
-        return "torch.save", f"torch.load({path})"
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            if not first.endswith(b".npy") or any(m.compress_type not in (0, zipfile.ZIP_DEFLATED) for m in members):
-                return "", ""
-            heads = [archive.open(member).read(256) for member in members]
+            plain = all(m.filename.endswith(".npy") and m.compress_type in (0, zipfile.ZIP_DEFLATED) for m in members)
+            return [archive.open(member).read(256) for member in members] if plain else []
     except Exception:  # cut, or made to harm
-        return "", ""
-    return "np.savez", _numpys("dict(np.load({}))", path, *heads)
-
-
-def _numpys(call: str, path: str, *heads: bytes) -> str:
-    """Write the call that reads what begins like this: with pickles if there are objects in it."""
-    objects = any(b"'|O'" in head for head in heads)
-    return f"{call.format(f'{path}, allow_pickle=True')}, if you trust it" if objects else call.format(path)
+        return []
 
 
 def _packed(values: State) -> memoryview:
@@ -277,10 +257,6 @@ def _storable(name: str, value: ArrayLike) -> AnyArray:
     kind = np.asarray(value).dtype.kind
     if kind in "OT" and hasattr(value, "__array__") and all(type(each) is str for each in np.asarray(value).flat):
         hint += f" (convert with np.array(values[{name!r}]{'.tolist()' * (kind == 'T')}, dtype=str))"
-    elif kind == "S":
-        with contextlib.suppress(UnicodeDecodeError):
-            np.char.decode(np.asarray(value), "utf-8")
-            hint += f" (convert with np.char.decode(values[{name!r}], 'utf-8'))"
     return as_real("save", argument, value, hint)
 
 

@@ -79,7 +79,7 @@ BAD: Cases = {
     "optimiser not built": (
         lambda: overfit_check(NET, CE, P, X, Y, optimizer=bad(adam)),
         TypeError,
-        r"overfit_check: optimizer must be a pair of functions \(init, step\), as adam\(\) is, got the function adam",
+        r"overfit_check: optimizer must be a pair of functions \(init, step\), as adam\(\.\.\.\) is, got the function adam",
     ),
     "loss that falls below 0": (
         lambda: overfit_check(NET, lambda o, y: (o[:, 0] - 9, o), P, X, Y),

@@ -300,7 +300,7 @@ BAD: Cases = {
     "activation in place of a layer": (
         lambda: chain(dense(2, 3), bad(relu)),
         TypeError,
-        r"chain: layer 1 must be a pair of functions \(init, forward\), as activation\(relu\) is, got the function relu",
+        r"chain: layer 1 must be a pair of functions \(init, forward\), as activation\(f\) is, got the function relu",
     ),
     "activation with options in place of a layer": (
         lambda: chain(dense(2, 3), bad(partial(elu, alpha=0.5))),
@@ -315,57 +315,57 @@ BAD: Cases = {
     "factory in place of a layer": (
         lambda: chain(bad(dense), dropout(0.5)),
         TypeError,
-        r"chain: layer 0 must be a pair of functions .*, as dense\(n_in, n_out\) is, got the function dense",
+        r"chain: layer 0 must be a pair of functions .*, as dense\(\.\.\.\) is, got the function dense",
     ),
     "factory in a residual": (
         lambda: residual(bad(dropout)),
         TypeError,
-        r"residual: layer must be a pair of functions .*, as dropout\(rate\) is, got the function dropout",
+        r"residual: layer must be a pair of functions .*, as dropout\(\.\.\.\) is, got the function dropout",
     ),
     "factory in place of a network": (
         lambda: init(bad(chain), 0),
         TypeError,
-        r"init: net must be a pair of functions .*, as chain\(\*layers\) is, got the function chain",
+        r"init: net must be a pair of functions .*, as chain\(\.\.\.\) is, got the function chain",
     ),
     "factory of a user's own": (
         lambda: forward(bad(own_layer), {}, X),
         TypeError,
-        r"forward: net must be a pair of functions .*, as own_layer\(n\) is, got the function own_layer",
+        r"forward: net must be a pair of functions .*, as own_layer\(\.\.\.\) is, got the function own_layer",
     ),
     "layers in a list": (
         lambda: chain(bad([dense(2, 3), dense(3, 1)])),
         TypeError,
-        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of a list of layers, got a list of 2",
+        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is, got a list of 2",
     ),
     "layers one after another": (
         lambda: chain(bad(dense(2, 2) for _ in range(2))),
         TypeError,
-        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of layers one after another, got <generator.*",
+        r"chain: layer 0 must be a pair .*, got <generator.*",
     ),
     "layers in a list with another": (
         lambda: chain(bad([dense(2, 3), relu])),
         TypeError,
-        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is of a list of layers, got a list of 2",
+        r"chain: layer 0 must be a pair .*, as chain\(\*layers\) is, got a list of 2",
     ),
     "function in place of a layer": (
         lambda: chain(bad(lambda z: z * z)),
         TypeError,
-        r"chain: layer 0 must be .*, as activation\(\(f, df\)\) is of a function and its slope, got the function <lambda>",
+        r"chain: layer 0 must be .*, got the function <lambda>",
     ),
     "half a factory in place of a layer": (
         lambda: chain(bad(partial(dense, 3))),
         TypeError,
-        r"chain: layer 0 must be .*, as dense\(n_out\) is, got a partial of the function dense",
+        r"chain: layer 0 must be .*, as dense\(\.\.\.\) is, got a partial of the function dense",
     ),
     "layers in a dict": (
         lambda: chain(a=bad({"b": dense(2, 3)})),
         TypeError,
-        r"chain: layer a must be a pair .*, as chain\(\*\*layers\) is of a dict of layers, got a dict of 1",
+        r"chain: layer a must be a pair .*, as chain\(\*\*layers\) is, got a dict of 1",
     ),
     "layers in place of a network": (
         lambda: forward(bad((dense(2, 3), dense(3, 1))), {}, X),
         TypeError,
-        r"forward: net must be a pair .*, as chain\(\*layers\) is of a tuple of layers, got a tuple of 2",
+        r"forward: net must be a pair .*, as chain\(\*layers\) is, got a tuple of 2",
     ),
     "optimiser in place of a layer": (
         lambda: chain(bad(adam())),

@@ -303,12 +303,12 @@ BAD: Cases = {
     "penalty not made": (
         lambda: loss(NET, CE, P, X, Y, penalty=bad(l2)),
         TypeError,
-        r"loss: penalty must be a function params -> \(value, grads\), as l2\(rate\) is, got the function l2",
+        r"loss: penalty must be a function params -> \(value, grads\), as l2\(\.\.\.\) is, got the function l2",
     ),
     "penalty of a user's own not made": (
         lambda: loss(NET, CE, P, X, Y, penalty=bad(own_penalty)),
         TypeError,
-        r"loss: penalty must return a pair \(value, grads by name\), as own_penalty\(rate\) is, got the function .*",
+        r"loss: penalty must return a pair \(value, grads by name\), as own_penalty\(\.\.\.\) is, got the function .*",
     ),
     "penalty another piece": (
         lambda: loss(NET, CE, P, X, Y, penalty=bad(relu)),

@@ -52,7 +52,7 @@ BAD: Cases = {
     "a maker in place of what it makes": (
         lambda: dense(3, 2, w_init=bad(normal)),
         TypeError,
-        r"dense: w_init must be a function \(key.*\) -> array, as normal\(stddev\) is, got the function normal, which takes \(stddev\)",
+        r"dense: w_init must be a function \(key.*\) -> array, as normal\(\.\.\.\) is, got the function normal, which takes \(stddev\)",
     ),
     "fans of nothing": (
         lambda: by_fans(bad(0.1)),

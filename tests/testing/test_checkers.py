@@ -133,12 +133,12 @@ REFUSED: dict[str, tuple[Callable[..., object], tuple[object, ...], str]] = {
     "optimiser not built": (
         check_optimizer,
         (adam,),
-        "check_optimizer: optimizer must be a pair of functions (init, step), as adam() is, got the function adam",
+        "check_optimizer: optimizer must be a pair of functions (init, step), as adam(...) is, got the function adam",
     ),
     "monitor not built": (
         check_monitor,
         (early_stopping,),
-        "check_monitor: monitor must be a pair of functions (init, update), as early_stopping() is, got",
+        "check_monitor: monitor must be a pair of functions (init, update), as early_stopping(...) is, got",
     ),
     "a number for a function": (check_pure, (3,), "check_pure: f must be a function of the arguments given, got 3"),
     "a number for a schedule": (

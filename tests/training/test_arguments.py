@@ -48,7 +48,7 @@ BAD: Cases = {
     "optimiser not built": (
         lambda: run(optimizer=adam),
         TypeError,
-        r"train: optimizer must be a pair of functions, as adam\(\) is, got the function adam",
+        r"train: optimizer must be a pair of functions, as adam\(\.\.\.\) is, got the function adam",
     ),
     "optimiser a network": (
         lambda: run(optimizer=mlp([4, 3])),
@@ -58,7 +58,7 @@ BAD: Cases = {
     "stopping not built": (
         lambda: run(stopping=early_stopping),
         TypeError,
-        r"train: stopping must be a pair of functions, as early_stopping\(\) is, got the function early_stopping",
+        r"train: stopping must be a pair of functions, as early_stopping\(\.\.\.\) is, got the function early_stopping",
     ),
     "stopping an optimiser": (
         lambda: run(stopping=adam()),

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import pathlib
 import pickle
 import random
 import signal
@@ -277,12 +276,6 @@ class Labels:
         return self.held if dtype is None else self.held.astype(dtype)
 
 
-def by_torch(path: Path) -> None:
-    """Write what torch.save does, as far as it matters here."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", b"")
-
-
 MIXED: Any = np.array([None, "a"])
 FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "savez": (lambda path: as_npz(np.savez, path, W=np.ones(2), classes=np.array(["a"])), "dict(np.load("),
@@ -291,13 +284,6 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "compressed objects": (lambda path: as_npz(np.savez_compressed, path, a=MIXED), "allow_pickle=True"),
     "save": (lambda path: as_npz(np.save, path, np.ones(2)), "np.load("),
     "save of objects": (lambda path: as_npz(np.save, path, MIXED), "allow_pickle=True"),
-    "pickle": (lambda path: path.write_bytes(pickle.dumps({"W": np.ones(2)})), "pickle.loads("),
-    "old pickle": (lambda path: path.write_bytes(pickle.dumps({"W": np.ones(2)}, 2)), "pickle.loads("),
-    "torch": (by_torch, ""),
-    "old torch": (lambda path: path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."), ""),
-    "h5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), ""),
-    "safetensors": (lambda path: path.write_bytes(b"\x02" + bytes(7) + b"{}"), ""),
-    "joblib": (lambda path: path.write_bytes(b"\x80\x04\x95\x8c\x13joblib.numpy_pickle\x94"), ""),
 }
 
 
@@ -309,10 +295,8 @@ def test_a_file_of_somebody_elses_is_told_its_way_in(tmp_path: Path, maker: str)
     with pytest.raises(ValueError, match=r"got a file without its seal, as .* makes? them \(to read it: ") as caught:
         load(path)
     line = str(caught.value).partition("(to read it: ")[2].removesuffix(")").removesuffix(", if you trust it")
-    assert repr(str(path)) in line
-    assert call in line
-    if call:
-        eval(line, {"np": np, "pickle": pickle, "pathlib": pathlib})
+    assert repr(str(path)) in line and call in line
+    eval(line, {"np": np})
     if "dict" in call and not maker.endswith("objects"):
         save(path, eval(line, {"np": np}))
         load(path)
@@ -341,7 +325,6 @@ def test_nested_values_are_told_their_flat_form(tmp_path: Path, values: dict[str
     [
         np.array(["a", "bc"], object),
         np.array(["a"], np.dtypes.StringDType()),
-        np.array(["é".encode(), b""]),
         Labels(np.array(["a"], object)),
     ],
 )
@@ -351,8 +334,7 @@ def test_objects_that_are_text_are_told_how_to_become_it(tmp_path: Path, names: 
         save(tmp_path / "file", values)
     line = str(caught.value).partition("convert with ")[2].rpartition("), got")[0]
     save(tmp_path / "file", {"names": eval(line, {"np": np, "values": values})})
-    given = np.asarray(names).tolist()
-    assert load(tmp_path / "file")["names"].tolist() == [each if isinstance(each, str) else each.decode() for each in given]
+    assert load(tmp_path / "file")["names"].tolist() == np.asarray(names).tolist()
 
 
 def test_text_may_be_in_whatever_becomes_an_array(tmp_path: Path) -> None:
