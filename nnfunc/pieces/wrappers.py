@@ -102,23 +102,35 @@ def _groups_step(
         elif names:
             sent = {name: grads[name] for name in names if name in grads}
             called = f"optimizers[{pattern!r}]"
-            found, changed = _pair("by_name", called, optimizer[1](own, sent, held[str(number)], rate))
+            found, changed = step_result("by_name", called, optimizer[1](own, sent, held[str(number)], rate))
             if found.keys() != own.keys():
-                _check_form("by_name", called, own, found)
+                check_step("by_name", called, own, found)
             new |= found
             after |= {f"{number}/{name}": array for name, array in changed.items()}
     return MappingProxyType({name: new[name] for name in params}), MappingProxyType(after)
 
 
-def _pair(function: str, argument: str, result: tuple[Params, State]) -> tuple[Params, State]:
-    """Return what an optimiser's step gave, if it is a pair of mappings."""
+def step_result(function: str, argument: str, result: tuple[Params, State]) -> tuple[Params, State]:
+    """Return what an optimiser's step gave, if it is a pair of mappings.
+
+    Example:
+        >>> step_result("train", "optimizer", ({}, {}))
+        ({}, {})
+    """
     if not (isinstance(result, tuple) and len(result) == 2 and all(hasattr(each, "keys") for each in result)):
         raise TypeError(problem(function, argument, "give a pair of mappings (params, state) from its step", result))
     return result
 
 
-def _check_form(function: str, argument: str, params: Params, new: Params) -> None:
-    """Raise if an optimiser's step gave params of other names, shapes or dtypes."""
+def check_step(function: str, argument: str, params: Params, new: Params) -> None:
+    """Raise if an optimiser's step gave params of other names, shapes or dtypes.
+
+    Example:
+        >>> check_step("train", "optimizer", {"W": np.ones(1)}, {"W": np.ones(2)})
+        Traceback (most recent call last):
+        ...
+        TypeError: train: optimizer must keep W a float64 array of shape (1,), got float64 array of shape (2,)
+    """
     if new.keys() != params.keys():
         raise ValueError(problem(function, argument, f"step {listed(params)} and no others", list(new)))
     for name, array in params.items():
@@ -227,14 +239,14 @@ def _averaged_step(
 ) -> tuple[Params, State]:
     """Step, and average what comes of it."""
     check_names("averaged", "state", state)
-    new, inner = _pair("averaged", "optimizer", step(params, grads, section(state, "inner"), lr))
+    new, inner = step_result("averaged", "optimizer", step(params, grads, section(state, "inner"), lr))
     own = {name: array for name, array in state.items() if not name.startswith("inner/")}
     # As the gradient of each parameter stands the parameter itself; its step is not asked for.
     seen = without_statistics(new, grads or {"": np.zeros(0)})
     try:
         _, averages = stepped("averaged", _AVERAGE, rule, seen, seen, own, 0.0)
     except (TypeError, ValueError):
-        _check_form("averaged", "optimizer", matched("averaged", params, grads)[0], new)
+        check_step("averaged", "optimizer", matched("averaged", params, grads)[0], new)
         raise
     return new, MappingProxyType({**averages, **{f"inner/{name}": array for name, array in inner.items()}})
 

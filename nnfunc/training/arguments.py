@@ -19,6 +19,7 @@ from nnfunc.network.calibration import calibrate, check_all_are_found
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
 from nnfunc.pieces.losses import as_classes, is_masked
+from nnfunc.pieces.wrappers import check_step, step_result
 from nnfunc.training.state import Report, StepReport
 from nnfunc.values.arrays import all_finite, as_inputs, as_targets, check_finite, is_read_only_map, locked
 from nnfunc.values.checks import check_callable, check_pair, describe, problem, require, restated
@@ -212,17 +213,9 @@ def _try_optimizer(optimizer: Optimizer, net: Layer, params: Params, held: State
     params = trained(net, params)
     fresh, ones = _arrays("optimizer", "init", optimizer[0](params)), mapped(np.ones_like, params)
     with np.errstate(all="ignore"):
-        result = optimizer[1](params, ones, fresh, 1.0)
-        is_pair = isinstance(result, tuple) and len(result) == 2
-        require(is_pair, "train", "optimizer", "give a pair (params, state) from its step", kind=TypeError, value=result)
-        stepped = _arrays("optimizer", "step", result[0])
-        _arrays("optimizer", "step", result[1])
-        same, constraint = stepped.keys() == params.keys(), f"step all params ({', '.join(params)}) and no others"
-        require(same, "train", "optimizer", constraint, list(stepped))
-        for name, array in params.items():
-            fits = stepped[name].shape == array.shape and stepped[name].dtype == array.dtype
-            constraint = f"keep {name} a {array.dtype} array of shape {array.shape}"
-            require(fits, "train", "optimizer", constraint, stepped[name])
+        stepped, after = step_result("train", "optimizer", optimizer[1](params, ones, fresh, 1.0))
+        check_step("train", "optimizer", params, stepped)
+        _arrays("optimizer", "step", after)
         if held is not None:
             try:
                 optimizer[1](params, ones, held, 1.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
@@ -26,6 +26,8 @@ FLOAT32: DType = np.dtype(np.float32)
 FLOAT64: DType = np.dtype(np.float64)
 
 _LONGEST = 1000  # characters in a message: whoever reads it wants the end of it too
+# A function as Python writes it in a list or dict, and its name.
+_WRITTEN = re.compile(r"<(?:built-in )?(?:function|ufunc) '?(?:\w+\.|<locals>\.)*([\w<>]+)'?(?: at \w+)?>")
 _NOTE = re.compile(r" \((of the|rows|in) [^()]*\)$")
 
 
@@ -126,45 +128,24 @@ def describe(value: object) -> str:
         >>> describe([1, 2]), describe((np.sin, np.cos))
         ('[1, 2]', 'the functions (sin, cos)')
         >>> describe({"*": partial(np.sin), "a": [np.cos, 1]})
-        "{'*': a partial of the function sin, 'a': [the function cos, 1]}"
+        "{'*': functools.partial(the function sin), 'a': [the function cos, 1]}"
     """
     if isinstance(value, np.ndarray):
         kind = "array" if type(value) is np.ndarray else type(value).__name__
         return f"{shortened(str(value.dtype), 80)} {kind} of shape {value.shape}"
-    functions = _of_functions(value)
-    if functions:
-        return functions
-    if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # more is not shown, and slow to write
-        value = value[:80] if isinstance(value, list) else dict(islice(value.items(), 80))
-    try:
-        text = " ".join(_written(value).split())
-    except Exception:  # Python prints no integer of more than some thousand digits, and others raise what they like
-        text = "a very long int" if isinstance(value, int) else f"a {type(value).__name__} that cannot be printed"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _written(value: object) -> str:
-    """Return what Python writes for a value, with functions in lists, tuples and dicts by name."""
-    inside: list[str]
-    if type(value) in (dict, MappingProxyType) and isinstance(value, Mapping):
-        inside = [f"{key!r}: {_of_functions(each) or _written(each)}" for key, each in value.items()]
-        text = f"{{{', '.join(inside)}}}"
-        return text if type(value) is dict else f"mappingproxy({text})"
-    if type(value) in (list, tuple) and isinstance(value, Sequence):
-        inside = [_of_functions(each) or _written(each) for each in value]
-        return f"[{', '.join(inside)}]" if type(value) is list else f"({', '.join(inside)}{',' * (len(inside) == 1)})"
-    return repr(value)
-
-
-def _of_functions(value: object) -> str:
-    """Describe a function, a type, a partial or a tuple of a few functions; of anything else say nothing."""
     if callable(value) and hasattr(value, "__name__"):
         return shortened(f"the {'type' if isinstance(value, type) else 'function'} {value.__name__}", 80)
     if isinstance(value, partial):
         return f"a partial of the function {shortened(label(value), 60)}"
     if type(value) is tuple and 0 < len(value) < 4 and all(map(callable, value)):
         return f"the functions ({', '.join(shortened(label(each), 30) for each in value)})"
-    return ""
+    if isinstance(value, (list, dict, MappingProxyType)) and len(value) > 80:  # more is not shown, and slow to write
+        value = value[:80] if isinstance(value, list) else dict(islice(value.items(), 80))
+    try:
+        text = " ".join(_WRITTEN.sub(r"the function \1", repr(value)).split())
+    except Exception:  # Python prints no integer of more than some thousand digits, and others raise what they like
+        text = "a very long int" if isinstance(value, int) else f"a {type(value).__name__} that cannot be printed"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def label(f: object) -> str:
