@@ -353,7 +353,8 @@ def sigmoid_cross_entropy(
         >>> round(float(per_example.mean()), 12)
         0.233144394476
     """
-    z, t = _binary_targets("sigmoid_cross_entropy", outputs, targets)
+    z, t = _same_shape("sigmoid_cross_entropy", outputs, targets)
+    _check_interval("sigmoid_cross_entropy", "targets", t, "lie in [0, 1]")
     weight = as_number("sigmoid_cross_entropy", "pos_weight", pos_weight, least=0)
     # On the side of yes, 1 - t is paid for each unit of z, on that of no, t: nothing is a difference of large numbers.
     sign = np.copysign(number(1, z.dtype), z)
@@ -404,7 +405,8 @@ def binary_cross_entropy(
         array([0.105, 2.303])
     """
     name = "binary_cross_entropy"
-    p, t = _binary_targets(name, outputs, targets)
+    p, t = _same_shape(name, outputs, targets)
+    _check_interval(name, "targets", t, "lie in [0, 1]")
     _check_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
     yes, no = t * as_number(name, "pos_weight", pos_weight, least=0), 1 - t
     per_element = _if_any(yes, -yes * np.log(p)) + _if_any(no, -no * np.log1p(-p))
@@ -732,13 +734,6 @@ def _ends(a: AnyArray) -> tuple[float, float]:
         values = a.tolist() if a.ndim == 1 else a.ravel().tolist()
         return min(values), max(values)
     return np.minimum.reduce(a, axis=None), np.maximum.reduce(a, axis=None)
-
-
-def _binary_targets(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
-    """Return outputs and targets of equal shape, the targets in [0, 1]."""
-    outputs, targets = _same_shape(function, outputs, targets)
-    _check_interval(function, "targets", targets, "lie in [0, 1]")
-    return outputs, targets
 
 
 def _check_interval(function: str, argument: str, a: Array, constraint: str, most: float = 1.0) -> None:

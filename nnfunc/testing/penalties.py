@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import SupportsFloat
@@ -76,8 +76,9 @@ def check_penalty(penalty: Penalty, params: Params | None = None, *, report: boo
         ("gradient", partial(_penalty_gradient, penalty, subject, held)),
         ("dtype", partial(_penalty_dtype, penalty, held)),
         ("precision", partial(precision_law, partial(_flat, penalty), shifted(held))),
-        ("order of names", partial(_penalty_order, penalty, held)),
-        ("zero params", partial(_penalty_of_zero, penalty, held)), ("no params", partial(_penalty_of_none, penalty)),
+        ("order of names", partial(_order, partial(_flat, penalty), held)),
+        ("zero params", partial(_of_zero, partial(_flat, penalty), held, "params of 0", "")),
+        ("no params", partial(_penalty_of_none, penalty)),
     ]
     return judged("check_penalty", laws, report)
 
@@ -131,8 +132,7 @@ def _penalty_gradient(penalty: Penalty, subject: Subject, params: Params) -> Ver
 def _flat(penalty: Penalty, params: Params) -> dict[str, AnyArray]:
     """Return value and gradients by name."""
     value, grads = penalty(params)
-    named = {f"the gradient of {name}": np.asarray(array) for name, array in grads.items()}
-    return {"the value": np.array([float(value)]), **named}
+    return {"the value": np.array([float(value)]), **_named(grads)}
 
 
 def _scaled(params: Params, factor: float) -> Params:
@@ -162,23 +162,18 @@ def _penalty_dtype(penalty: Penalty, params: Params) -> Verdict:
     return dtype_law(compute, "the gradient of {name}", "keep the dtype {dtype} of the params", cause)
 
 
-def _penalty_order(penalty: Penalty, params: Params) -> Verdict:
-    """Check that the order of names matters neither to the value nor to the gradients."""
-    (value, grads), (other, other_grads) = penalty(params), penalty(backwards(params))
-    if not np.isclose(float(value), float(other), rtol=1e-9):
-        breach("the value", "not depend on the order of the names", f"{float(other):g} for {float(value):g}")
-    for name, array in grads.items():
-        constraint = "not depend on the order of the names"
-        check_close(f"the gradient of {name}", constraint, np.asarray(other_grads[name]), np.asarray(array))
-    return "pass", ""
+def _order(compute: Callable[[Params], Mapping[str, AnyArray]], given: Params) -> Verdict:
+    """Check that the order of names does not matter."""
+    mixed = compute(backwards(given))
+    for name, array in compute(given).items():
+        check_close(name, "not depend on the order of the names", mixed[name], array)
+    return "pass", "reversed"
 
 
-def _penalty_of_zero(penalty: Penalty, params: Params) -> Verdict:
-    """Check that value and gradients are finite for params of 0."""
-    value, grads = penalty(zeroed(params))
-    check_finite("the value", "be finite for params of 0", value)
-    for name, array in grads.items():
-        check_finite(f"the gradient of {name}", "be finite for params of 0", array)
+def _of_zero(compute: Callable[[Params], Mapping[str, AnyArray]], given: Params, of: str, cause: str) -> Verdict:
+    """Check that all is finite for zeros."""
+    for name, array in compute(zeroed(given)).items():
+        check_finite(name, f"be finite for {of}", array, cause)
     return "pass", ""
 
 
@@ -230,13 +225,17 @@ def check_transform(
     held = _corners(transform, whole)
     patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
     purity = purity_laws(transform, (dict(held),), ("grads",))
+
+    def results(given: Params) -> dict[str, AnyArray]:
+        return _named(transform(given))
+
     laws: list[Law] = [
         ("form", partial(_transform_form, transform, whole, patterns)),
         *((name, law) for name, law in purity if name != "no aliasing"),
         ("dtype", partial(_transform_dtype, transform, held)),
-        ("precision", partial(precision_law, transform, shifted(held))),
-        ("order of names", partial(_transform_order, transform, held)),
-        ("zero gradients", partial(_transform_of_zero, transform, held)),
+        ("precision", partial(precision_law, results, shifted(held))),
+        ("order of names", partial(_order, results, held)),
+        ("zero gradients", partial(_of_zero, results, held, "gradients of 0", "a division by the norm")),
         ("large gradients", partial(_transform_of_large, transform, held)),
         ("tiny gradients", partial(_transform_of_tiny, transform, held)),
         ("NaN", partial(_transform_of_nan, transform, held) if keeps_nan else partial(not_applicable, "declared")),
@@ -274,13 +273,9 @@ def _transform_dtype(transform: GradTransform, grads: Params) -> Verdict:
     return dtype_law(compute, "the gradient of {name}", "keep the dtype {dtype}", cause)
 
 
-def _transform_order(transform: GradTransform, grads: Params) -> Verdict:
-    """Check that the order of names does not matter."""
-    mixed = transform(backwards(grads))
-    for name, array in transform(grads).items():
-        constraint = "not depend on the order of the names"
-        check_close(f"the gradient of {name}", constraint, np.asarray(mixed[name]), np.asarray(array))
-    return "pass", "reversed"
+def _named(grads: Params) -> dict[str, AnyArray]:
+    """Return gradients as messages name them."""
+    return {f"the gradient of {name}": np.asarray(array) for name, array in grads.items()}
 
 
 def _transform_of_large(transform: GradTransform, grads: Params) -> Verdict:
@@ -364,10 +359,3 @@ def _transform_of_others(transform: GradTransform, grads: Params, frozen: Collec
             check_finite(f"the result for {what}", "be finite", array)
     left = len(cases) - len(tried)
     return "pass", f"{len(tried)} kinds" + (f", {left} refused" if left else "")
-
-
-def _transform_of_zero(transform: GradTransform, grads: Params) -> Verdict:
-    """Check that gradients of 0 stay finite."""
-    for name, array in transform(zeroed(grads)).items():
-        check_finite(f"the gradient of {name}", "be finite for gradients of 0", array, "a division by the norm")
-    return "pass", ""

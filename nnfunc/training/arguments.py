@@ -291,20 +291,6 @@ def as_given(argument: str, value: object) -> float:
     raise TypeError(problem("train", argument, "give a number", describe(value)))
 
 
-def transformed(transform: GradTransform, grads: Params) -> Params:
-    """Return gradients transformed, if they are still gradients by name.
-
-    Example:
-        >>> transformed(lambda grads: None, {})
-        Traceback (most recent call last):
-        ...
-        TypeError: train: transform must give gradients by name, got None
-    """
-    sent = transform(grads)
-    require(hasattr(sent, "items"), "train", "transform", "give gradients by name", kind=TypeError, value=sent)
-    return sent
-
-
 def _arrays(argument: str, part: str, value: State) -> State:
     """Return what a user's function gave, if it is a mapping of names to arrays."""
     constraint = f"give arrays by name from its {part}"

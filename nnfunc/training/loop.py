@@ -29,7 +29,7 @@ from nnfunc.pieces.norms import statistics_among
 from nnfunc.pieces.optimizers import sgd
 from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
-    Data, Order, Run, Validation, as_given, check_functions, scores, training_data, transformed, try_pieces, validation_data,
+    Data, Order, Run, Validation, as_given, check_functions, scores, training_data, try_pieces, validation_data,
 )
 from nnfunc.training.state import Report, StepReport, key_words, packed, resumed
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
@@ -302,7 +302,8 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
             value, g = value_and_grads_pass(
                 "train", run["net"], run["loss_fn"], params, *batch, mean_weight, run["penalty"], noise
             )
-            sent = g if transform is None else transformed(transform, g)
+            sent = g if transform is None else transform(g)
+            require(hasattr(sent, "items"), "train", "transform", "give gradients by name", kind=TypeError, value=sent)
             stepped = optimizer_step(params, sent, optimizer_state, lr)
         except FloatingPointError as error:
             raise FloatingPointError(_failure(run, str(error), epoch, step, now, before)) from error

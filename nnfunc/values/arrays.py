@@ -152,13 +152,10 @@ def as_floats(function: str, argument: str, value: ArrayLike) -> Array:
         >>> as_floats("relu", "z", [1, 2])
         array([1., 2.])
     """
-    array: AnyArray
     if type(value) is np.ndarray and value.dtype.kind == "f":
-        array = value
-    else:
-        array = as_real(function, argument, value)
-        array = array if array.dtype.kind == "f" else array.astype(np.float64)
-    return array
+        return value
+    array = as_real(function, argument, value)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def as_inputs(function: str, argument: str, value: ArrayLike, dtype: DType) -> Array:
