@@ -7,16 +7,16 @@ counted either, as most of its rows are in no batch; asked for by name, it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import SupportsFloat
 
 import numpy as np
 
 from nnfunc.values.arrays import sum_of_squares
-from nnfunc.values.checks import as_number, as_tuple, require
+from nnfunc.values.checks import as_number, as_tuple, label, looked_up, require
 from nnfunc.values.params import checked_params, grouped, is_weight, mapped
-from nnfunc.values.types import Params, Penalty
+from nnfunc.values.types import Array, Params, Penalty
 
 
 def l2(rate: SupportsFloat, names: Iterable[str] | None = None) -> Penalty:
@@ -73,17 +73,54 @@ def l1(rate: SupportsFloat, names: Iterable[str] | None = None) -> Penalty:
 
 def _l2(rate: float, patterns: tuple[str, ...] | None, params: Params) -> tuple[float, Params]:
     weights = _weights("l2", patterns, params)
-    size, squares = sum_of_squares(weights.values())
     with np.errstate(all="ignore"):
-        return (rate * size) * (size * squares), mapped(lambda W: 2 * rate * W, weights)
+        return _l2_value(rate, weights.values()), mapped(partial(_l2_slope, rate), weights)
+
+
+def _l2_value(rate: float, weights: Iterable[Array]) -> float:
+    size, squares = sum_of_squares(weights)
+    return (rate * size) * (size * squares)
+
+
+def _l2_slope(rate: float, W: Array) -> Array:
+    return 2 * rate * W
 
 
 def _l1(rate: float, patterns: tuple[str, ...] | None, params: Params) -> tuple[float, Params]:
     weights = _weights("l1", patterns, params)
-    # In order of size, so that the sum is the same bits in whatever order the params stand.
-    sizes = sorted(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights.values())
     with np.errstate(all="ignore"):
-        return rate * sum(sizes), mapped(lambda W: rate * np.sign(W), weights)
+        return _l1_value(rate, weights.values()), mapped(partial(_l1_slope, rate), weights)
+
+
+def _l1_value(rate: float, weights: Iterable[Array]) -> float:
+    # In order of size, so that the sum is the same bits in whatever order the params stand.
+    return rate * sum(sorted(float(np.add.reduce(np.abs(W), axis=None, dtype=np.float64)) for W in weights))
+
+
+def _l1_slope(rate: float, W: Array) -> Array:
+    slope: Array = rate * np.sign(W)
+    return slope
+
+
+def own_penalties(penalty: Penalty, stacked: Params) -> tuple[list[float], Params] | None:
+    """Return the values of a penalty of the library's for the members of an ensemble, and its gradients; of another nothing.
+
+    Example:
+        >>> own_penalties(l2(0.5), {"W": np.array([[[1.0, -2.0]], [[0.0, 4.0]]]), "c": np.ones((2, 1))})
+        ([2.5, 8.0], mappingproxy({'W': array([[[ 1., -2.]],
+        <BLANKLINE>
+               [[ 0.,  4.]]])}))
+    """
+    rule = looked_up(OWN_PENALTIES, penalty)
+    if rule is None or not isinstance(penalty, partial) or not stacked:
+        return None
+    rate, patterns = penalty.args
+    counted = _weights(label(penalty)[1:], patterns, {name: array[0] for name, array in stacked.items()})
+    weights = {name: stacked[name] for name in counted}
+    with np.errstate(all="ignore"):
+        members = range(len(next(iter(stacked.values()))))
+        values = [rule[0](rate, [W[i] for W in weights.values()]) for i in members]
+        return values, mapped(partial(rule[1], rate), weights)
 
 
 def _patterns(function: str, names: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -103,5 +140,7 @@ def _weights(function: str, patterns: tuple[str, ...] | None, params: Params) ->
     return {name: array for name, array in held.items() if name in counted}
 
 
-OWN_PENALTIES: dict[object, bool] = {_l2: True, _l1: True}
-"""The functions that the library's penalties are partials of."""
+OWN_PENALTIES: dict[object, tuple[Callable[[float, Iterable[Array]], float], Callable[[float, Array], Array]]] = {
+    _l2: (_l2_value, _l2_slope), _l1: (_l1_value, _l1_slope),
+}
+"""The functions that the library's penalties are partials of, with the value and the slope of each."""

@@ -19,6 +19,7 @@ from nnfunc.pieces.activations import Rule, relu, relu_in_place
 from nnfunc.pieces.layers import activation_forward, check_columns, check_fields, columns_forward, dense_forward
 from nnfunc.pieces.layers import dense_shapes, identity_forward
 from nnfunc.pieces.losses import is_masked
+from nnfunc.pieces.penalties import own_penalties
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, check_finite, ones
 from nnfunc.values.checks import above_zero, as_tuple, listed, noted, problem, require
 from nnfunc.values.keys import key_path
@@ -175,15 +176,20 @@ def ensemble_value_and_grads(
         outputs, pullback = run(function, batched, held, x_rows, None if keys is None else ())
         losses, dy = losses_of(function, loss_on_form, _flat(outputs), _flat(y_rows))
         values, dy = means_of(losses.reshape(outputs.shape[:2]), dy.reshape(outputs.shape), w_rows, wholes)
-        check_finite(function, "the members' losses", values)
         grads = dict(pullback(dy)[0])
-        if penalty is not None:
-            penalised = trained(net, held)
+        penalised = held if penalty is None else trained(net, held)
+        own = None if penalty is None else own_penalties(penalty, penalised)
+        if own is not None:
+            values += own[0]
+            for name, g in own[1].items():
+                grads[name] = grads[name] + g if name in grads else g
+        elif penalty is not None:
             for i in range(len(values)):
                 value, added = penalty_of(function, penalty, _member(penalised, i))
                 values[i] += value
                 for name, g in added.items():
                     grads.setdefault(name, np.zeros(held[name].shape, g.dtype))[i] += g
+        check_finite(function, "the members' losses", values)
     except (TypeError, ValueError, FloatingPointError):
         _tell_of_one(alone, len(inputs))
         raise

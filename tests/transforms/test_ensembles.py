@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import DTypeLike
 
 from nnfunc import (
-    AnyArray, Array, Branch, InputGradient, Key, Layer, LossFn, Optimizer, Params, Pullback, activation, adam, adamw,
-    batch_norm, calibrate, chain, columns, combine, concatenate, cross_entropy, dense, dropout, elu, forward, gelu,
-    init, l2, layer_norm, log_softmax, masked, mse, relu, residual, sgd, softmax, split, tanh, value_and_grads,
-    watched,
+    AnyArray, Array, Branch, InputGradient, Key, Layer, LossFn, Optimizer, Params, Penalty, Pullback, activation, adam,
+    adamw, batch_norm, calibrate, chain, columns, combine, concatenate, cross_entropy, dense, dropout, elu, embedding,
+    forward, gelu, init, l1, l2, layer_norm, log_softmax, masked, mse, relu, residual, sgd, softmax, split, tanh,
+    value_and_grads, watched,
 )  # fmt: skip
 from nnfunc.transforms import ensemble_forward, ensemble_value_and_grads, stack_params, unstack_params
 from recipes.branches import product
@@ -161,6 +161,25 @@ def test_no_penalty_sees_what_calibrate_has_put_there() -> None:
     assert names == [list(g)] * M
     assert "0/mean" in stacked
     assert "0/mean" not in g
+
+
+@pytest.mark.parametrize(
+    "penalty", [l2(0.3), l1(0.3), l1(0.3, ["gain/c"]), l2(0.3, ["*b", "*table"]), l2(0.3, ["*"]), lambda params: l2(0.3)(params)],
+    ids=["l2", "l1", "of a vector", "of names", "of all", "a function of one's own"],
+)
+def test_a_penalty_is_that_of_members_alone_and_tells_weights_by_their_own_axes(penalty: Penalty) -> None:
+    def gain(params: Params, x: Array, key: Key | None) -> tuple[Array, Pullback]:
+        return x * params["c"], lambda dy: ({"c": np.add.reduce(dy * x, axis=0)}, lambda: dy * params["c"])
+
+    own: Layer = (lambda key, dtype: {"c": np.arange(3.0)}, gain)
+    net = chain(words=embedding(4, 2), hidden=dense(4, 3, tanh), gain=own, out=dense(3, 2))
+    members = [init(net, key, np.float64) for key in split(3, M)]
+    codes, y = DRAW.integers(0, 4, (N, 2)).astype(float), TARGETS[0]
+    values, g = ensemble_value_and_grads(net, mse, stack_params(members), codes, y, penalty=penalty)
+    for i, own_g in enumerate(unstack_params(g)):
+        value, alone = value_and_grads(net, mse, members[i], codes, y, penalty=penalty)
+        assert values[i] == pytest.approx(value, rel=1e-13)
+        assert relative_error(own_g, alone) < 1e-13
 
 
 def test_a_bootstrap_by_weights_is_one_by_rows() -> None:
