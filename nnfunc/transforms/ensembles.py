@@ -140,8 +140,8 @@ def ensemble_value_and_grads(
         y: targets for all members, or each its own; of shape (M, M), for M rows, they are each its own if `x` is.
         weight: row weights for all members, or each its own. Rows of weight 0 are as if they were not there:
             a member with fewer is filled up by copies of its first, which no loss counts and no layer mixes in.
-        mean_weight: the mean weight of all training rows, as for `grads`, or that of each member, (M,); with it the
-            weights of a batch may all be 0 for a member, whose loss and gradients they then leave at 0.
+        mean_weight: the mean weight of all training rows, as for `grads`, or that of each member, (M,); with it all
+            weights of a member in a batch may be 0, and its rows then count for nothing.
 
     Shapes:
         y (n, ...) or (M, n, ...), weight (n,) or (M, n); values (M,) in float64, gradients as `stacked`.
