@@ -110,8 +110,8 @@ def run_layers(
     Example:
         >>> from nnfunc import dense
         >>> params = {"W": np.eye(1), "b": np.ones(1)}
-        >>> run_layers("forward", dense(1, 1), params, [[1.0]], None, lambda path, layer, x, z, y: print(repr(path), x, y))
-        '' [[1.]] [[2.]]
+        >>> run_layers("forward", dense(1, 1), params, [[1.0]], None, lambda path, layer, x, z, y: print(x, y))
+        [[1.]] [[2.]]
     """
     check_layer(function, "net", net)
     net, held, inputs = prepared(function, net, params, x, key)

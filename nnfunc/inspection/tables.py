@@ -36,9 +36,8 @@ def table(rows: Sequence[Mapping[str, object]] | Mapping[str, float]) -> str:
     lines = [names, *([_text(row.get(name)) for name in names] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
     numeric = [any(_is_number(row.get(name)) for row in rows) for name in names]
-    columns = list(zip(widths, numeric, strict=True))
-    shown = [[cell.rjust(n) if right else cell.ljust(n) for cell, (n, right) in zip(line, columns, strict=True)] for line in lines]
-    return "\n".join("  ".join(cells).rstrip() for cells in shown)
+    sides = [f"{'>' if right else '<'}{width}" for width, right in zip(widths, numeric, strict=True)]
+    return "\n".join("  ".join(map(format, line, sides)).rstrip() for line in lines)
 
 
 def _text(value: object) -> str:

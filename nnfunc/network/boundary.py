@@ -22,7 +22,7 @@ from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
-from nnfunc.pieces.losses import OWN_LOSSES, is_masked, masked, masked_loss, unmasked
+from nnfunc.pieces.losses import OWN_LOSSES, is_masked, masked_loss, unmasked
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, number, where_not_finite
 from nnfunc.values.checks import FLOAT64, above_zero, as_size, base_function, label, looked_up, noted, problem, require
 from nnfunc.values.checks import says_what_must_be
@@ -73,8 +73,8 @@ def counted_rows(
 
 
 def which_count(
-    function: str, loss_fn: LossFn, targets: AnyArray, weight: ArrayLike | None, mean_weight: SupportsFloat | None = None,
-    of: str = "",
+    function: str, loss_fn: LossFn, targets: AnyArray, weight: ArrayLike | None,
+    mean_weight: SupportsFloat | None = None, of: str = "",
 ) -> tuple[Rows | None, Array | None, int]:
     """Return the numbers of the rows that count, or none if all do, their weights, and of how many rows they are taken.
 
@@ -106,9 +106,10 @@ def which_count(
 def _row_weights(
     function: str, weight: ArrayLike | None, n: int, mean_weight: SupportsFloat | None, of: str
 ) -> Array | None:
-    """Return the weights of n rows, new ones, not all 0 unless the mean weight of a whole is given that they belong to."""
+    """Return the weights of n rows in new memory, not all 0 unless the mean weight of a whole is given."""
     if weight is None:
-        require(mean_weight is None, function, "mean_weight", "come with weight, the weights of these rows", value=mean_weight)
+        alone = mean_weight is None
+        require(alone, function, "mean_weight", "come with weight, the weights of these rows", value=mean_weight)
         return None
     weights: Array = as_real(function, of + "weight", weight).astype(np.float64)
     require(weights.shape == (n,), function, of + "weight", f"have shape ({n},), one weight per row", weights.shape)
@@ -224,7 +225,7 @@ def blocks(
         return x, [slice(None)]
     check_is_pair(function, "net", net)
     step = _BLOCK if size is None else as_size(function, "size", size)
-    if size is None and not all(facts(layer) and base_function(layer[1]) is not watched_forward for _, layer in walk(net)):
+    if size is None and any(not facts(each) or base_function(each[1]) is watched_forward for _, each in walk(net)):
         return x, [slice(None)]
     require(key is None, function, "size", "be none with a key, as a training pass takes its rows at once", size)
     rows = x if isinstance(x, np.ndarray) and x.ndim else prepared(function, net, params, x, key)[2]
@@ -323,8 +324,8 @@ def _explain(function: str, net: Layer, loss_fn: LossFn, params: Params, x: Arra
     for name, array in (("x", x), ("y", counted_targets(loss_fn, y)), *params.items()):
         found = where_not_finite(array)
         if found:
-            hint = _hint_on_gaps(net, loss_fn, params, x, y, key) if name == "y" and not is_masked(loss_fn) else ""
-            return problem(function, name, f"be finite{hint}", found)
+            only_gaps = name == "y" and not (is_masked(loss_fn) or np.isinf(y).any() or np.isnan(y).all())
+            return problem(function, name, f"be finite{' (masked(loss_fn) leaves NaN out)' * only_gaps}", found)
     told: list[str] = []
 
     def note(path: str, tensor: Array) -> None:
@@ -351,15 +352,6 @@ def counted_targets(loss_fn: LossFn, targets: AnyArray) -> AnyArray:
         array([1., 0.])
     """
     return np.where(np.isnan(targets), 0, targets) if is_masked(loss_fn) else targets
-
-
-def _hint_on_gaps(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, key: Key | None) -> str:
-    """Advise to mask a loss, if that makes it finite on targets some of which are NaN."""
-    try:
-        loss_pass("loss", net, masked(loss_fn), params, x, y, None, None, key)
-    except (ValueError, TypeError, FloatingPointError):
-        return ""
-    return " (masked(loss_fn) leaves NaN out)"
 
 
 def in_order(grads: Params, params: Params) -> Params:

@@ -19,8 +19,7 @@ from nnfunc.pieces.losses import OWN_LOSSES, checked_losses, is_masked, unmasked
 from nnfunc.pieces.penalties import OWN_PENALTIES
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import (
-    arguments_of, base_function, check_callable, describe, label, looked_up, made_by_calling, problem, require,
-    shortened,
+    arguments_of, base_function, check_callable, describe, looked_up, made_by_calling, problem, require,
 )
 from nnfunc.values.params import unknown_names
 from nnfunc.values.types import (
@@ -37,21 +36,20 @@ def check_layer(function: str, argument: str, layer: Layer) -> None:
         >>> check_layer("chain", "layer 0", (forward, init))
         Traceback (most recent call last):
         ...
-        TypeError: chain: layer 0 must be (init(key, dtype), forward(params, x, key)), got functions of other arguments
+        TypeError: chain: layer 0 must be (init(key, dtype), forward(params, x, key)),
+        got the functions (dense_forward, _dense_init) of other arguments
         >>> check_layer("chain", "layer 0", relu)
         Traceback (most recent call last):
         ...
-        TypeError: chain: layer 0 must be a pair of functions (init, forward), as activation(f) is, got the function relu
+        TypeError: chain: layer 0 must be a pair of functions (init, forward), as activation(f) is,
+        got the function relu
     """
     check_is_pair(function, argument, layer)
     if _is_from_here(layer[0], "init", "no_params") and _is_from_here(layer[1], "forward"):
         return  # there is nothing to find out, and finding out takes time
-    parts: tuple[tuple[Callable[..., object], int], ...] = ((layer[0], 2), (layer[1], 3))
-    fits = not any(arguments_of(part, count) for part, count in parts)
+    fits = not (arguments_of(layer[0], 2) or arguments_of(layer[1], 3))
     constraint = "be (init(key, dtype), forward(params, x, key))"
-    if not any(arguments_of(part, 1) for part, _ in parts):
-        constraint += f", as activation(({', '.join(shortened(label(part), 40) for part, _ in parts)})) is"
-    require(fits, function, argument, constraint, "functions of other arguments", TypeError)
+    require(fits, function, argument, constraint, f"{describe(layer)} of other arguments", TypeError)
 
 
 def check_is_pair(function: str, argument: str, layer: Layer) -> None:

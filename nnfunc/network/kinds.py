@@ -261,8 +261,8 @@ def statistics(net: Layer) -> dict[str, tuple[int, ...]]:
         >>> statistics(chain(a=dense(2, 3), b=batch_norm(3)))
         {'b/mean': (3,), 'b/var': (3,)}
     """
-    found = ((path, facts(layer)) for path, layer in walk(net))
-    return {joined(path, name): own["shapes"][name] for path, own in found if own is not None for name in own["statistics"]}
+    found = ((path, own) for path, layer in walk(net) if (own := facts(layer)) is not None)
+    return {joined(path, name): own["shapes"][name] for path, own in found for name in own["statistics"]}
 
 
 def trained(net: Layer, params: Params) -> Params:

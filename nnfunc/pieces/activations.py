@@ -343,11 +343,7 @@ def as_rule(function: str, f: Activation, argument: str = "activation") -> Rule:
             return f, partial(back, **f.keywords)
     names = ", ".join(map(label, BACK_RULES))
     constraint = f"be one of {names} (with options as keywords of a partial), or a pair (f, df)"
-    got = describe(f)
-    if isinstance(f, tuple) and is_pair:
-        is_layer = not (arguments_of(f[0], 2) or arguments_of(f[1], 3))
-        got += ", a layer: it goes into a chain" if is_layer else " of other arguments than z"
-    raise TypeError(problem(function, argument, constraint, got))
+    raise TypeError(problem(function, argument, constraint, describe(f) + " of other arguments than z" * is_pair))
 
 
 def as_pair(function: str, f: Activation) -> tuple[ElementwiseFn, ElementwiseFn]:

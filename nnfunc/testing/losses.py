@@ -156,11 +156,12 @@ def check_metric(
 
         return name, law
 
+    declared = partial(not_applicable, "declared")
     order = generator((7, len(given))).permutation(len(given))
     order_cause = "it goes by the order of the rows, or matches them wrongly"
     laws: list[Law] = [
         ("form", number), *purity_laws(metric, (given, y), ("outputs", "targets")),
-        ("equal shapes", partial(_metric_shapes, metric, given, y) if equal_shapes else partial(not_applicable, "declared")),
+        ("equal shapes", partial(_metric_shapes, metric, given, y) if equal_shapes else declared),
         same("with the rows in another order", lambda a: a[order], 1e-9, order_cause),
         same("with the rows backwards", lambda a: np.ascontiguousarray(a[::-1]), 1e-9, order_cause),
         same("in float32", lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a, 1e-4, ""),

@@ -274,7 +274,8 @@ def _order(optimizer: Optimizer) -> Verdict:
     """Check that the order of names matters neither in params nor in gradients."""
     step = optimizer[1]
     forwards, reverse = _drawn(0), freeze(backwards(_drawn(0)))
-    shared = "parameters share a slot of the state, which must be named by the full name; or one loop variable is used after the loop"
+    shared = "parameters share a slot of the state, which must be named by the full name; "
+    shared += "or one loop variable is used after the loop"
     zipped = "names of two mappings are zipped"
     expected = _run(optimizer, forwards, range(1, 5))[0]
     params, state = _run(optimizer, forwards, range(1, 4))

@@ -184,7 +184,7 @@ def check_monitor(monitor: Monitor, *, report: bool = False) -> list[LawResult]:
         if "best" not in state:
             return not_applicable("no best in the state")
         if float(state["best"]) != 1.0:
-            cause = "a comparison with NaN is False either way; ask whether the metric is less, not whether it is no less"
+            cause = "a comparison with NaN is False either way; ask whether the metric is less, not if it is no less"
             breach("best after NaN, 1 and NaN", "be 1", float(state["best"]), cause)
         return "pass", ""
 

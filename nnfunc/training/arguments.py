@@ -170,7 +170,7 @@ def check_functions(
         ("penalty", penalty, 1, "of one argument"), ("transform", transform, 1, "of one argument"),
         ("monitor", monitor, 1, "of one argument"), ("on_step", on_step, 1, "of one argument"),
     ]
-    takes += [(f"metrics[{name!r}]", metric, 2, "(outputs, targets) -> float") for name, metric in (metrics or {}).items()]
+    takes += [(f"metrics[{name!r}]", f, 2, "(outputs, targets) -> float") for name, f in (metrics or {}).items()]
     for argument, function, count, form in takes:
         if function is not None or argument == "loss_fn":
             check_callable("train", argument, function, form, count)

@@ -37,7 +37,7 @@ from nnfunc.values.checks import as_number, as_size, describe, problem, require,
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import checked_params, mapped, section
 from nnfunc.values.types import (
-    Array, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
+    GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
 )
 
 S = TypeVar("S")

@@ -18,7 +18,7 @@ from nnfunc.values.arrays import as_real, lasting
 from nnfunc.values.checks import as_size, describe, problem, require
 from nnfunc.values.keys import key_path
 from nnfunc.values.params import check_names, mapped, section
-from nnfunc.values.types import AnyArray, Array, Key, Params, State
+from nnfunc.values.types import AnyArray, Key, Params, State
 
 Report = TypedDict(
     "Report",

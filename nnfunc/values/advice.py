@@ -98,7 +98,7 @@ def _of_objects(name: str, held: str, array: AnyArray) -> str:
     if name in _LABELS and array.ndim == 1:
         line = f"classes, {name} = np.unique({name}, return_inverse=True) numbers the classes"
         return line if _works(partial(np.unique, array)) else ""
-    plain = (hasattr(each, "isoformat") and hasattr(each, "year") and not getattr(each, "tzinfo", None) for each in array.flat)
+    plain = (hasattr(a, "isoformat") and hasattr(a, "year") and not getattr(a, "tzinfo", None) for a in array.flat)
     if array.dtype.kind == "O" and all(plain):  # dates or times without a zone
         return _of_dates(f'np.asarray({name}, "datetime64[us]")', array.astype("datetime64[us]"))
     for column in range(array.shape[1]) if array.ndim == 2 else ():

@@ -310,7 +310,7 @@ BAD: Cases = {
     "pair in place of a layer": (
         lambda: chain(dense(2, 3), bad((np.sin, np.cos))),
         TypeError,
-        r"chain: layer 1 must be .*, as activation\(\(sin, cos\)\) is, got functions of other arguments",
+        r"chain: layer 1 must be .*, got the functions \(sin, cos\) of other arguments",
     ),
     "factory in place of a layer": (
         lambda: chain(bad(dense), dropout(0.5)),
@@ -370,7 +370,7 @@ BAD: Cases = {
     "optimiser in place of a layer": (
         lambda: chain(bad(adam())),
         TypeError,
-        r"chain: layer 0 must be \(init\(key, dtype\), forward\(.*\)\), got functions of other arguments",
+        r"chain: layer 0 must be \(init\(key, dtype\), forward\(.*\)\), got the functions \(initial, stepped\) of other arguments",
     ),
     "sizes side by side": (
         lambda: mlp(bad(784), bad(256), bad(10)),

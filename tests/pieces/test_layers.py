@@ -109,12 +109,12 @@ BAD: Cases = {
     "activation a layer": (
         lambda: dense(1, 1, bad(activation(relu))),
         TypeError,
-        r"dense: activation must be one of relu, .*, got the functions \(no_params, activation_forward\), a layer: it goes into a chain",
+        r"dense: activation must be one of relu, .*, got the functions \(no_params, activation_forward\) of other arguments than z",
     ),
     "activation another layer": (
         lambda: dense(1, 1, bad(dropout(0.5))),
         TypeError,
-        r"dense: activation must be .*, got the functions \(no_params, dropout_forward\), a layer: it goes into a chain",
+        r"dense: activation must be .*, got the functions \(no_params, dropout_forward\) of other arguments than z",
     ),
     "activation a pair of other arguments": (
         lambda: activation(bad((lambda z: z, lambda z, y: z))),
