@@ -101,8 +101,7 @@ def _in_chunks(found: Found, size: int, path: str, layer: Layer) -> OwnForward:
     own = facts(layer)
     if own is None or children(layer):
         return guarded(layer[1])  # a user's own may mix rows, and what a layer is made of runs in chunks
-    with_statistics = bool(own["statistics"])
-    return partial(_chunked_forward, found if with_statistics else None, size, path, layer[1])
+    return partial(_chunked_forward, found if own["statistics"] else None, size, path, layer[1])
 
 
 def _chunked_forward(

@@ -35,7 +35,7 @@ def way_out(argument: str, value: object, array: AnyArray) -> str:
         return _of_dates(held, array)
     if kind == "m":
         unit = np.datetime_data(array.dtype)[0]
-        return f'{held} / np.timedelta64(1, "{unit if unit in "YM" else "s"}") counts {_UNITS.get(unit, "seconds")}'
+        return f'{held} / np.timedelta64(1, "{unit if unit in "YM" else "s"}") makes numbers of them'
     if kind == "c":
         if not array.imag.any():
             return f"{held}.real is all there is, as no imaginary part is above 0"
@@ -45,9 +45,6 @@ def way_out(argument: str, value: object, array: AnyArray) -> str:
     if hasattr(value, "to_numpy") and _works(lambda: value.to_numpy(dtype=float, na_value=np.nan)):
         return f"{name}.to_numpy(dtype=float, na_value=np.nan) makes the gaps NaN"
     return _of_objects(name, held, array)
-
-
-_UNITS = {"Y": "years", "M": "months"}
 
 
 def odd_element(array: AnyArray) -> tuple[object, list[int]]:

@@ -23,7 +23,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.values.arrays import as_real
+from nnfunc.values.arrays import as_array, as_real
 from nnfunc.values.checks import describe, problem, require, shortened
 from nnfunc.values.params import check_names, refuse_nested, sealed
 from nnfunc.values.types import AnyArray, State
@@ -240,21 +240,14 @@ def _packed(values: State) -> memoryview:
 
 
 def _storable(name: str, value: ArrayLike) -> AnyArray:
-    """Return a value as an array of numbers or text; a list of arrays is told its flat form."""
+    """Return a value as an array of numbers or text."""
     argument = f"values[{shortened(name, 100)!r}]"
     array = _as_text(value)
     if array is not None:
         require(_is_text(array), "save", argument, "hold text", "numbers that are no characters")
         return array
     hint = "hold floats, integers, booleans or text"
-    if isinstance(value, (list, tuple)):
-        short = shortened(name, 100)
-        flat = f" (in its place give {{{short + '/'!r} + str(k): a for k, a in enumerate(values[{short!r}])}})"
-        try:
-            return as_real("save", argument, value, hint + flat)
-        except ValueError as error:
-            raise ValueError(problem("save", argument, f"be one array{flat}", "a ragged sequence")) from error
-    kind = np.asarray(value).dtype.kind
+    kind = as_array("save", argument, value).dtype.kind
     if kind in "OT" and hasattr(value, "__array__") and all(type(each) is str for each in np.asarray(value).flat):
         hint += f" (convert with np.array(values[{name!r}]{'.tolist()' * (kind == 'T')}, dtype=str))"
     return as_real("save", argument, value, hint)

@@ -178,7 +178,7 @@ BAD: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "values with arrays of two shapes": (
         lambda path: save(path / "f", {"a": bad([np.ones(1), np.ones(2)])}),
         ValueError,
-        r"save: values\['a'\] must be one array \(.*\), got a ragged sequence",
+        r"save: values\['a'\] must have rows of one length, got a ragged sequence",
     ),
     "values of text and numbers": (
         lambda path: save(path / "f", {"a": bad(["a", 1])}),
@@ -304,7 +304,7 @@ def test_a_file_of_somebody_elses_is_told_its_way_in(tmp_path: Path, maker: str)
 
 @pytest.mark.parametrize(
     "values",
-    [{"a": {"W": 1, 2: 2}, "b": np.ones(1)}, {"a": [np.ones(1), np.ones(2)]}, {"a": [{"W": 1.0}]}, {"it's": {"'": {"W": 1}}}],
+    [{"a": {"W": 1, 2: 2}, "b": np.ones(1)}, {"it's": {"'": {"W": 1}}}],
 )
 def test_nested_values_are_told_their_flat_form(tmp_path: Path, values: dict[str, Any]) -> None:
     flat = dict(values)
