@@ -149,12 +149,22 @@ def kind_of(layer: Layer) -> str:
         >>> kind_of(dense(2, 3, tanh)), kind_of(dropout(0.5)), kind_of(combine(print, dense(1, 1)))
         ('dense tanh', 'dropout 0.5', 'print')
     """
-    own, forward = facts(layer), unwrapped(layer[1])
-    if own is not None:
-        return own["kind"]
+    own = facts(layer)
+    return label(own_function(layer)) if own is None else own["kind"]
+
+
+def own_function(layer: Layer) -> object:
+    """Return the function of a user's own that a layer runs: its forward, or the f of `combine`.
+
+    Example:
+        >>> from nnfunc import combine, dense
+        >>> own_function(combine(print, dense(1, 1))) is own_function((len, print)) is print
+        True
+    """
+    forward = unwrapped(layer[1])
     if isinstance(forward, partial) and forward.func is combined_forward:
-        return label(forward.args[0].args[0])  # inside its guard
-    return label(forward)
+        return forward.args[0].args[0]  # inside its guard
+    return forward
 
 
 def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
