@@ -154,7 +154,7 @@ def kind_of(layer: Layer) -> str:
 
 
 def own_function(layer: Layer) -> object:
-    """Return the function of a user's own that a layer runs: its forward, or the f of `combine`.
+    """Return the function that a layer runs, without guard and tap: its forward, or what it makes of its branches.
 
     Example:
         >>> from nnfunc import combine, dense
@@ -162,9 +162,10 @@ def own_function(layer: Layer) -> object:
         True
     """
     forward = unwrapped(layer[1])
-    if isinstance(forward, partial) and forward.func is combined_forward:
-        return forward.args[0].args[0]  # inside its guard
-    return forward
+    if not isinstance(forward, partial) or forward.func is not combined_forward:
+        return forward
+    f = forward.args[0]
+    return f.args[0] if isinstance(f, partial) else f  # inside its guard
 
 
 def children(layer: Layer) -> tuple[tuple[str, Layer], ...]:
