@@ -39,6 +39,7 @@ Facts = TypedDict(
         "operations": int,  # per value put out, in inference: each +, -, *, /, root or function is one
         "rule": Rule | None,  # the activation in it
         "statistics": tuple[str, ...],  # which of its params data decide, and no gradient
+        "numbers": Mapping[str, float],  # what its arithmetic has of numbers
     },
 )
 
@@ -46,12 +47,12 @@ Facts = TypedDict(
 def _facts(
     word: str, kind: str = "", operations: int = 0, *, shapes: Mapping[str, tuple[int, ...]] | None = None,
     columns: Callable[[Width], tuple[Width, Width]] = lambda width: (width, width), rule: Rule | None = None,
-    statistics: tuple[str, ...] = (),
+    statistics: tuple[str, ...] = (), **numbers: float,
 ) -> Facts:
     """Put facts together; what is not said is what most layers have."""
     return {
         "word": word, "kind": kind or word, "shapes": shapes or {}, "columns": columns, "operations": operations,
-        "rule": rule, "statistics": statistics,
+        "rule": rule, "statistics": statistics, "numbers": numbers,
     }
 
 
@@ -68,15 +69,15 @@ _OWN: dict[object, Callable[..., Facts | None]] = {
     activation_forward: lambda rule: _facts("activation", rule_name(rule), 1, rule=rule),
     identity_forward: lambda: _facts("identity"),
     columns_forward: lambda start, stop: _facts(
-        "columns", f"columns {start}:{stop}", columns=lambda width: (width, stop - start)
+        "columns", f"columns {start}:{stop}", columns=lambda width: (width, stop - start), start=start, stop=stop
     ),
     dropout_forward: lambda rate: _facts("dropout", f"dropout {rate}"),
     embedding_forward: lambda n, width: _facts(
         "embedding", shapes={"table": (n, width)}, columns=lambda k: (k, None if k is None else k * width)
     ),
-    layer_norm_forward: lambda n, eps: _facts("layer norm", "", 8, shapes=fields(n), columns=lambda _: (n, n)),
+    layer_norm_forward: lambda n, eps: _facts("layer norm", "", 8, shapes=fields(n), columns=lambda _: (n, n), eps=eps),
     batch_norm_forward: lambda n, eps: _facts(
-        "batch norm", "", 4, shapes=fields(n, STATISTICS), columns=lambda _: (n, n), statistics=STATISTICS
+        "batch norm", "", 4, shapes=fields(n, STATISTICS), columns=lambda _: (n, n), statistics=STATISTICS, eps=eps
     ),
     residual_forward: lambda forward: _facts("residual", "", 1),
     # What another function makes of its branches is a user's own.

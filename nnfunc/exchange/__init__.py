@@ -1,0 +1,1 @@
+"""To and from other libraries, and predictors in other languages. Knows nothing of training."""

@@ -1,0 +1,164 @@
+"""A network at inference as a list of plain operations: what every exporter reads, and the only place that knows layers.
+
+Values are numbered: 0 is the network's input, i + 1 what operation i puts out,
+and the last is the network's output. Dropout is no operation, and a batch norm
+is a scale and a shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypedDict
+
+import numpy as np
+
+from nnfunc.network.guard import check_layer
+from nnfunc.network.kinds import Facts, children, facts, made_by, own_function
+from nnfunc.network.loop import chain_forward
+from nnfunc.pieces.activations import elu, is_custom, leaky_relu, rule_name
+from nnfunc.pieces.layers import check_fields
+from nnfunc.values.checks import base_function, label, problem
+from nnfunc.values.params import checked_params, joined
+from nnfunc.values.types import Array, Layer, Params
+
+Node = TypedDict(
+    "Node",
+    {
+        "op": str,  # affine, scale_shift, layer_norm, lookup, columns, add, concatenate, own, or an activation's name
+        "inputs": tuple[int, ...],
+        "arrays": Mapping[str, Array],
+        "numbers": Mapping[str, float],
+        "path": str,  # of the layer
+        "function": object,  # of a user's own
+    },
+)
+"""One operation."""
+
+_DEFAULTS: dict[object, dict[str, float]] = {leaky_relu: {"negative_slope": 0.01}, elu: {"alpha": 1.0}}
+"""The options of activations that have some."""
+
+
+def graph(function: str, net: Layer, params: Params) -> list[Node]:
+    """Return the operations of a network at inference, each after those that it takes values of.
+
+    Raises:
+        ValueError: a layer lacks params, statistics of a batch norm among them.
+
+    Example:
+        >>> from nnfunc import chain, dense, relu, residual
+        >>> net = chain(a=dense(1, 2, relu, bias=False), b=residual(dense(2, 2)))
+        >>> params = {"a/W": np.ones((1, 2)), "b/W": np.eye(2), "b/b": np.zeros(2)}
+        >>> [(node["op"], node["inputs"], list(node["arrays"])) for node in graph("to_onnx", net, params)]
+        [('affine', (0,), ['W']), ('relu', (1,), []), ('affine', (2,), ['W', 'b']), ('add', (2, 3), [])]
+    """
+    check_layer(function, "net", net)
+    held, _ = checked_params(function, params)
+    nodes: list[Node] = []
+    _visit(function, net, held, "", 0, nodes)
+    return nodes
+
+
+def _visit(function: str, layer: Layer, params: Params, path: str, value: int, nodes: list[Node]) -> int:
+    """Append the operations of a layer that takes a value, and return the number of what it puts out."""
+    inside = children(layer)
+    if made_by(layer) is chain_forward:
+        for name, child in inside:
+            value = _visit(function, child, params, joined(path, name), value, nodes)
+        return value
+    known = facts(layer)
+    below = f"{path}/" if path else ""
+    own = {name.removeprefix(below): array for name, array in params.items() if name.startswith(below)}
+    if known is None:
+        _add(nodes, "own", (value,), own, {}, path, own_function(layer))
+        return len(nodes)
+    if inside:
+        values = tuple(_visit(function, child, params, joined(path, name), value, nodes) for name, child in inside)
+        is_sum = known["word"] == "residual"
+        _add(nodes, "add" if is_sum else "concatenate", (value, *values) if is_sum else values, {}, {}, path, None)
+        return len(nodes)
+    try:
+        check_fields(function, known["shapes"], own)
+    except ValueError as error:
+        if path and any(name not in own for name in known["statistics"]):
+            constraint = f"hold the statistics of layer {path} (params = calibrate(net, params, x) puts them there)"
+            raise ValueError(problem(function, "params", constraint, "none")) from error
+        raise
+    for op, arrays, numbers in _STEPS[known["word"]](known, own):
+        _add(nodes, op, (value,), arrays, numbers, path, None)
+        value = len(nodes)
+    return _activated(known, path, value, nodes)
+
+
+def _activated(known: Facts, path: str, value: int, nodes: list[Node]) -> int:
+    """Append the activation of a layer, if it has one, and return the number of what comes out."""
+    rule = known["rule"]
+    if rule is None:
+        return value
+    if is_custom(rule):
+        f = rule[0].args[0] if isinstance(rule[0], partial) else rule[0]
+        _add(nodes, "own", (value,), {}, {}, path, f)
+    else:
+        options = rule[0].keywords if isinstance(rule[0], partial) else {}
+        numbers = {**_DEFAULTS.get(base_function(rule[0]), {}), **{n: float(number) for n, number in options.items()}}
+        _add(nodes, rule_name(rule), (value,), {}, numbers, path, None)
+    return len(nodes)
+
+
+def _add(
+    nodes: list[Node], op: str, inputs: tuple[int, ...], arrays: Mapping[str, Array], numbers: Mapping[str, float], path: str,
+    function: object,
+) -> None:
+    """Append one operation."""
+    nodes.append({"op": op, "inputs": inputs, "arrays": arrays, "numbers": numbers, "path": path, "function": function})
+
+
+def _scale_shift(known: Facts, own: Params) -> list[Step]:
+    """Return a batch norm as y = scale x + shift, computed in float64."""
+    gamma, beta, mean, var = (own[name].astype(np.float64) for name in ("gamma", "beta", "mean", "var"))
+    scale = gamma / np.sqrt(var + known["numbers"]["eps"])
+    dtype = own["gamma"].dtype
+    return [("scale_shift", {"scale": scale.astype(dtype), "shift": (beta - mean * scale).astype(dtype)}, {})]
+
+
+Step = tuple[str, Mapping[str, Array], Mapping[str, float]]
+"""An operation's name, its arrays and its numbers."""
+
+# By the word of a layer in the table of `nnfunc.network.kinds`; its activation, if it has one, comes behind.
+_STEPS: dict[str, Callable[[Facts, Params], list[Step]]] = {
+    "dense": lambda known, own: [("affine", own, {})],
+    "activation": lambda known, own: [],
+    "identity": lambda known, own: [],
+    "dropout": lambda known, own: [],
+    "columns": lambda known, own: [("columns", {}, known["numbers"])],
+    "embedding": lambda known, own: [("lookup", own, {})],
+    "layer norm": lambda known, own: [("layer_norm", own, known["numbers"])],
+    "batch norm": _scale_shift,
+}
+
+
+def folded(nodes: list[Node]) -> list[Node]:
+    """Return the operations with every scale and shift taken into the affine operation it follows, if nothing else does.
+
+    Example:
+        >>> from nnfunc import batch_norm, chain, dense
+        >>> norm = {f"1/{name}": np.full(1, value) for name, value in (("gamma", 2.0), ("beta", 1.0), ("mean", 3.0), ("var", 1.0))}
+        >>> net = chain(dense(1, 1), batch_norm(1, 1e-12))
+        >>> only = folded(graph("to_c", net, {"0/W": np.ones((1, 1)), "0/b": np.zeros(1), **norm}))[0]["arrays"]
+        >>> only["W"].round(6), only["b"].round(6)
+        (array([[2.]]), array([-5.]))
+    """
+    uses = [used for node in nodes for used in node["inputs"]]
+    kept: list[Node] = []
+    number = {0: 0}
+    for i, node in enumerate(nodes):
+        before = nodes[node["inputs"][0] - 1] if node["inputs"][0] else None
+        if node["op"] == "scale_shift" and before is not None and before["op"] == "affine" and uses.count(node["inputs"][0]) == 1:
+            scale, shift = node["arrays"]["scale"], node["arrays"]["shift"]
+            arrays = {"W": before["arrays"]["W"] * scale, "b": before["arrays"].get("b", 0 * shift) * scale + shift}
+            kept[number[node["inputs"][0]] - 1] = {**kept[number[node["inputs"][0]] - 1], "arrays": arrays}
+            number[i + 1] = number[node["inputs"][0]]
+            continue
+        kept.append({**node, "inputs": tuple(number[used] for used in node["inputs"])})
+        number[i + 1] = len(kept)
+    return kept
