@@ -2,7 +2,8 @@
 
 Values are numbered: 0 is the network's input, i + 1 what operation i puts out,
 and the last is the network's output. Dropout is no operation, and a batch norm
-is a scale and a shift.
+is y = (x - mean) * scale + shift: that keeps the digits that x * scale + (shift - mean * scale)
+loses where x is far from 0.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import TypedDict
 import numpy as np
 
 from nnfunc.network.guard import check_layer
-from nnfunc.network.kinds import Facts, children, facts, made_by, own_function
-from nnfunc.network.loop import chain_forward
+from nnfunc.network.kinds import Facts, children, facts, made_by, own_function, walk
+from nnfunc.network.loop import chain_forward, reraise
 from nnfunc.pieces.activations import elu, is_custom, leaky_relu, rule_name
 from nnfunc.pieces.layers import check_fields
-from nnfunc.values.checks import base_function, label, problem
-from nnfunc.values.params import checked_params, joined
+from nnfunc.values.arrays import check_finite
+from nnfunc.values.checks import base_function, listed, require
+from nnfunc.values.params import checked_params, joined, section
 from nnfunc.values.types import Array, Layer, Params
 
 Node = TypedDict(
@@ -30,7 +32,7 @@ Node = TypedDict(
         "arrays": Mapping[str, Array],
         "numbers": Mapping[str, float],
         "path": str,  # of the layer
-        "function": object,  # of a user's own
+        "function": object,  # of a user's own, with what it was fixed with: a forward, an activation's f, the f of `combine`
     },
 )
 """One operation."""
@@ -43,7 +45,8 @@ def graph(function: str, net: Layer, params: Params) -> list[Node]:
     """Return the operations of a network at inference, each after those that it takes values of.
 
     Raises:
-        ValueError: a layer lacks params, statistics of a batch norm among them.
+        ValueError: a layer lacks params, statistics of a batch norm among them; or params are no layer's.
+        FloatingPointError: params are not finite.
 
     Example:
         >>> from nnfunc import chain, dense, relu, residual
@@ -54,6 +57,11 @@ def graph(function: str, net: Layer, params: Params) -> list[Node]:
     """
     check_layer(function, "net", net)
     held, _ = checked_params(function, params)
+    for name, array in held.items():
+        check_finite(function, name, array)
+    paths = [path for path, layer in walk(net) if facts(layer) is None or not children(layer)]
+    strange = [name for name in held if not any(name.startswith(f"{path}/") or not path for path in paths)]
+    require(not strange, function, "params", f"belong to a layer of the network ({listed(paths)})", listed(strange))
     nodes: list[Node] = []
     _visit(function, net, held, "", 0, nodes)
     return nodes
@@ -67,8 +75,7 @@ def _visit(function: str, layer: Layer, params: Params, path: str, value: int, n
             value = _visit(function, child, params, joined(path, name), value, nodes)
         return value
     known = facts(layer)
-    below = f"{path}/" if path else ""
-    own = {name.removeprefix(below): array for name, array in params.items() if name.startswith(below)}
+    own = section(params, path) if path else params
     if known is None:
         _add(nodes, "own", (value,), own, {}, path, own_function(layer))
         return len(nodes)
@@ -77,14 +84,17 @@ def _visit(function: str, layer: Layer, params: Params, path: str, value: int, n
         is_sum = known["word"] == "residual"
         _add(nodes, "add" if is_sum else "concatenate", (value, *values) if is_sum else values, {}, {}, path, None)
         return len(nodes)
+    missing = [name for name in known["statistics"] if name not in own]
+    constraint = f"hold the statistics of layer {path or known['word']} (params = calibrate(net, params, x) puts them there)"
+    require(not missing, function, "params", constraint, f"no {' and '.join(missing)}")
     try:
         check_fields(function, known["shapes"], own)
+        steps = _STEPS[known["word"]](known, own)
     except ValueError as error:
-        if path and any(name not in own for name in known["statistics"]):
-            constraint = f"hold the statistics of layer {path} (params = calibrate(net, params, x) puts them there)"
-            raise ValueError(problem(function, "params", constraint, "none")) from error
+        if path:
+            reraise(error, path)
         raise
-    for op, arrays, numbers in _STEPS[known["word"]](known, own):
+    for op, arrays, numbers in steps:
         _add(nodes, op, (value,), arrays, numbers, path, None)
         value = len(nodes)
     return _activated(known, path, value, nodes)
@@ -114,11 +124,11 @@ def _add(
 
 
 def _scale_shift(known: Facts, own: Params) -> list[Step]:
-    """Return a batch norm as y = scale x + shift, computed in float64."""
-    gamma, beta, mean, var = (own[name].astype(np.float64) for name in ("gamma", "beta", "mean", "var"))
-    scale = gamma / np.sqrt(var + known["numbers"]["eps"])
-    dtype = own["gamma"].dtype
-    return [("scale_shift", {"scale": scale.astype(dtype), "shift": (beta - mean * scale).astype(dtype)}, {})]
+    """Return a batch norm as y = (x - mean) * scale + shift, its scale computed in float64."""
+    gamma, var = own["gamma"], own["var"].astype(np.float64)
+    require(var.min() >= 0, "batch_norm", "var", "be at least 0", float(var.min()))
+    scale: Array = (gamma / np.sqrt(var + known["numbers"]["eps"])).astype(gamma.dtype)
+    return [("scale_shift", {"mean": own["mean"], "scale": scale, "shift": own["beta"]}, {})]
 
 
 Step = tuple[str, Mapping[str, Array], Mapping[str, float]]
@@ -150,15 +160,27 @@ def folded(nodes: list[Node]) -> list[Node]:
     """
     uses = [used for node in nodes for used in node["inputs"]]
     kept: list[Node] = []
-    number = {0: 0}
-    for i, node in enumerate(nodes):
-        before = nodes[node["inputs"][0] - 1] if node["inputs"][0] else None
-        if node["op"] == "scale_shift" and before is not None and before["op"] == "affine" and uses.count(node["inputs"][0]) == 1:
-            scale, shift = node["arrays"]["scale"], node["arrays"]["shift"]
-            arrays = {"W": before["arrays"]["W"] * scale, "b": before["arrays"].get("b", 0 * shift) * scale + shift}
-            kept[number[node["inputs"][0]] - 1] = {**kept[number[node["inputs"][0]] - 1], "arrays": arrays}
-            number[i + 1] = number[node["inputs"][0]]
-            continue
-        kept.append({**node, "inputs": tuple(number[used] for used in node["inputs"])})
-        number[i + 1] = len(kept)
+    number = [0]
+    for node in nodes:
+        inputs = tuple(number[used] for used in node["inputs"])
+        before = kept[inputs[0] - 1] if inputs[0] else None
+        if before and before["op"] == "affine" and node["op"] == "scale_shift" and uses.count(node["inputs"][0]) == 1:
+            kept[inputs[0] - 1] = {**before, "arrays": _rescaled(before["arrays"], node["arrays"])}
+            number.append(inputs[0])
+        else:
+            kept.append({**node, "inputs": inputs})
+            number.append(len(kept))
     return kept
+
+
+def _rescaled(affine: Mapping[str, Array], norm: Mapping[str, Array]) -> dict[str, Array]:
+    """Return W and b of an affine operation with a scale and shift behind it, computed in float64.
+
+    Example:
+        >>> affine, norm = {"W": np.eye(1), "b": np.ones(1)}, {"mean": np.ones(1), "scale": np.full(1, 3.0), "shift": np.ones(1)}
+        >>> _rescaled(affine, norm)
+        {'W': array([[3.]]), 'b': array([1.])}
+    """
+    mean, scale, shift = (norm[name].astype(np.float64) for name in ("mean", "scale", "shift"))
+    arrays = {"W": affine["W"] * scale, "b": (affine.get("b", 0) - mean) * scale + shift}
+    return {name: array.astype(affine["W"].dtype) for name, array in arrays.items()}
