@@ -1,8 +1,11 @@
 """Random networks with params and rows, which every exit of the library is tried on."""
 
+from itertools import islice
+
 import numpy as np
 
 from nnfunc import Array, Layer, Params, batch_norm, calibrate, chain, columns, concatenate, dense, embedding, forward, init
+from nnfunc.exchange.graph import graph
 from nnfunc.network.kinds import takes_codes
 from nnfunc.values.types import DType
 from tests.laws.test_fuzz import network
@@ -35,3 +38,10 @@ def error(found: Array, net: Layer, params: Params, x: Array) -> float:
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+
+
+def plain(dtype: type[np.floating]) -> list[tuple[Layer, Params, Array]]:
+    """Return as many networks that are made of the library's own layers and activations alone."""
+    cases = (drawn(seed, dtype) for seed in range(3 * COUNT))
+    found = islice((c for c in cases if all(node["op"] != "own" for node in graph("to_c", *c[:2]))), COUNT)
+    return list(found)

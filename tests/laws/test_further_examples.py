@@ -8,6 +8,7 @@ import learning_rate
 import numpy as np
 import online
 import policy_gradient
+import predictors
 import pytest
 import recommender
 import transfer
@@ -20,6 +21,15 @@ from nnfunc import check_grads, current_params, forward, init, map_params, mse, 
 def test_a_convolution_makes_fewer_mistakes_than_a_dense_layer(capsys: pytest.CaptureFixture[str]) -> None:
     assert digits_convolution.main() >= 0.98
     assert re.search(r"mean held-out accuracy over 5 splits: 9\d\.\d\d%, [\d,]+ rows a second", capsys.readouterr().out)
+
+
+def test_a_predictor_is_a_little_more_than_its_params(capsys: pytest.CaptureFixture[str]) -> None:
+    found = predictors.main(rounds=1, sizes=[[3, 4, 2], [40, 30, 2]])
+    bytes_of_params = 4 * (40 * 30 + 30 + 30 * 2 + 2)
+    assert {"nnfunc", "Python with NumPy", "Python alone"} <= set(found)
+    assert found["nnfunc"][1][1] == bytes_of_params
+    assert all(bytes_of_params <= costs[1][1] < 2 * bytes_of_params + 4000 for costs in found.values())
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(found)
 
 
 def test_shares_of_pixels_add_up_and_find_what_counts() -> None:
