@@ -1,6 +1,12 @@
-"""To and from other libraries, and predictors in other languages. Knows nothing of training."""
+"""To and from other libraries, and predictors in other languages. Knows nothing of training.
+
+What this file lists is public, as what `nnfunc` lists.
+"""
 
 from nnfunc.exchange.c import to_c
 from nnfunc.exchange.python import to_python
+from nnfunc.exchange.torch import from_torch, to_torch
 
-__all__ = ["to_c", "to_python"]
+__all__ = [
+    "from_torch", "to_c", "to_python", "to_torch",
+]
