@@ -17,6 +17,7 @@ import io
 import math
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -68,9 +69,22 @@ def save(path: FileName, values: State) -> None:
         ...     dict(load(f"{directory}/params.npz"))
         {'W': array([1., 2.]), 'classes': array(['no', 'yes'], dtype='<U3')}
     """
-    data, name = _packed(values), _checked_path("save", path)
+    replace_file("save", path, _packed(values))
+
+
+def replace_file(function: str, path: FileName, data: memoryview | bytes) -> None:
+    """Put data into the file at a path, all or nothing; see `save`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     replace_file("save", f"{directory}/file", b"data")
+        ...     Path(f"{directory}/file").read_bytes(), os.listdir(directory)
+        (b'data', ['file'])
+    """
+    name = _checked_path(function, path)
     try:
-        target, mode = _target(name)
+        target, mode = _target(function, name)
         beginning = os.fsencode(target.name)[:80].decode(errors="ignore")  # it is bytes that a file system counts
         part = target.with_name(f".{beginning}.{os.getpid()}.{os.urandom(6).hex()}.part")
         try:
@@ -83,7 +97,7 @@ def save(path: FileName, values: State) -> None:
         finally:
             _remove(part)  # again, as an interrupt may have come in the middle of the first
     except OSError as error:
-        raise _told("save", name, "be writable", error) from error
+        raise _told(function, name, "be writable", error) from error
 
 
 def load(path: FileName) -> State:
@@ -105,20 +119,14 @@ def load(path: FileName) -> State:
         be a whole checkpoint that save wrote, got a file without its seal,
         as np.savez makes them (to read it: dict(np.load('./other.npz')))
     """
-    name = _checked_path("load", path)
-    try:
-        _check_plain("load", name, os.stat(name).st_mode, "be a plain file")  # before it is opened: a pipe would wait
-        with open(name, "rb", opener=_at_once) as file:
-            facts = os.fstat(file.fileno())
-            _check_plain("load", name, facts.st_mode, "be a plain file")  # which it may have been no longer
-            file.seek(max(facts.st_size - _SEAL_SIZE, 0))
-            data = file.read(_SEAL_SIZE)
-            file.seek(0)
-            # Without a seal no more is read: the file may be longer than the memory.
-            foreign = "" if data.startswith(_MARK) else _foreign(name, file)
-            data = data if foreign else file.read(facts.st_size)
-    except OSError as error:
-        raise _told("load", name, "be a file that can be read", error) from error
+    with plain_file("load", path) as (name, file):
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(size - _SEAL_SIZE, 0))
+        data = file.read(_SEAL_SIZE)
+        file.seek(0)
+        # Without a seal no more is read: the file may be longer than the memory.
+        foreign = "" if data.startswith(_MARK) else _foreign(name, file)
+        data = data if foreign else file.read(size)
     try:
         if foreign:
             raise ValueError(foreign)
@@ -129,7 +137,29 @@ def load(path: FileName) -> State:
     except Exception as error:
         # A hostile archive can raise nearly anything on its way through zipfile; all of it means the same.
         fault = str(error) if type(error) is ValueError else f"{type(error).__name__} while reading it: {error}"
-        raise ValueError(problem("load", _shown(name), "be a whole checkpoint that save wrote", fault)) from error
+        raise ValueError(problem("load", shown(name), "be a whole checkpoint that save wrote", fault)) from error
+
+
+@contextlib.contextmanager
+def plain_file(function: str, path: FileName) -> Iterator[tuple[str, BinaryIO]]:
+    """Open a plain file for reading; gives its name as a string, and the file.
+
+    Example:
+        >>> with plain_file("load", "/dev/null"):
+        ...     pass
+        Traceback (most recent call last):
+        ...
+        ValueError: load: /dev/null must be a plain file, got a device or pipe
+    """
+    name = _checked_path(function, path)
+    try:
+        _check_plain(function, name, os.stat(name).st_mode, "be a plain file")  # before it is opened: a pipe would wait
+        with open(name, "rb", opener=_at_once) as file:
+            # Which it may have been no longer.
+            _check_plain(function, name, os.fstat(file.fileno()).st_mode, "be a plain file")
+            yield name, file
+    except OSError as error:
+        raise _told(function, name, "be a file that can be read", error) from error
 
 
 def _checked_path(function: str, path: FileName) -> str:
@@ -148,21 +178,26 @@ def _checked_path(function: str, path: FileName) -> str:
     return name
 
 
-def _shown(name: str) -> str:
-    """Return a path as it stands in a message."""
+def shown(name: str) -> str:
+    """Return a path as it stands in a message.
+
+    Example:
+        >>> shown("a.npz"), shown("a\\n")
+        ('a.npz', "'a\\\\n'")
+    """
     return name if 0 < len(name) <= 200 and name.isprintable() else shortened(repr(name), 200)
 
 
 def _told(function: str, name: str, constraint: str, error: OSError) -> OSError:
     """Return an error of the system as one sentence, of the same kind."""
-    return OSError(error.errno, problem(function, _shown(name), constraint, error.strerror or str(error)))
+    return OSError(error.errno, problem(function, shown(name), constraint, error.strerror or str(error)))
 
 
 def _check_plain(function: str, name: str, mode: int, constraint: str) -> None:
     """Raise unless this is the mode of a plain file."""
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    require(stat.S_ISREG(mode), function, _shown(name), constraint, "a device or pipe")
+    require(stat.S_ISREG(mode), function, shown(name), constraint, "a device or pipe")
 
 
 def _at_once(name: str, flags: int) -> int:
@@ -170,14 +205,14 @@ def _at_once(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _target(name: str) -> tuple[Path, int | None]:
+def _target(function: str, name: str) -> tuple[Path, int | None]:
     """Return the file that a path leads to, links followed, and its mode; if it is there it must be a plain file."""
     try:
         # First, as realpath takes minutes for a path that is too long.
         mode = stat.S_IFDIR if name.endswith(("/", os.sep)) else os.stat(name).st_mode
     except FileNotFoundError:
         return Path(os.path.realpath(name)), None
-    _check_plain("save", name, mode, "be a plain file, or none yet")
+    _check_plain(function, name, mode, "be a plain file, or none yet")
     return Path(os.path.realpath(name)), mode & 0o777
 
 
@@ -354,7 +389,7 @@ def _is_plain(name: str) -> bool:
     return not strange and len(name) <= 1000 and name != _HEADER and name.isprintable()
 
 
-def _write(part: Path, data: memoryview, mode: int | None) -> None:
+def _write(part: Path, data: memoryview | bytes, mode: int | None) -> None:
     """Write a new file to the disk, with the mode of the one whose place it will take."""
     with open(part, "xb") as file:
         if mode is not None and hasattr(os, "fchmod"):
