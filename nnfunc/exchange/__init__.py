@@ -4,11 +4,13 @@ What this file lists is public, as what `nnfunc` lists.
 """
 
 from nnfunc.exchange.c import to_c
+from nnfunc.exchange.keras import from_keras, to_keras
 from nnfunc.exchange.python import to_python
 from nnfunc.exchange.safetensors import load_safetensors, save_safetensors
 from nnfunc.exchange.sklearn import from_sklearn, to_sklearn
 from nnfunc.exchange.torch import from_torch, to_torch
 
 __all__ = [
-    "from_sklearn", "from_torch", "load_safetensors", "save_safetensors", "to_c", "to_python", "to_sklearn", "to_torch",
+    "from_keras", "from_sklearn", "from_torch", "load_safetensors", "save_safetensors", "to_c", "to_keras", "to_python",
+    "to_sklearn", "to_torch",
 ]

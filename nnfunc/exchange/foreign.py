@@ -107,7 +107,7 @@ def placed(function: str, argument: str, places: list[Place], given: Mapping[str
     require(not extra, function, argument, f"hold no more than {listed([p.name for p in places])}", listed(extra))
     params: dict[str, AnyArray] = {}
     for name, own, shape, turned in places:
-        array, called = given[name], f"{argument}[{name!r}]"
+        array, called = given[name], f"{argument}[{name if name.isdigit() else repr(name)}]"
         wanted = shape[::-1] if turned else shape
         note = f", as {own} has {shape} here" if turned else f", as {own} has here"
         require(array.shape == wanted, function, called, f"have shape {wanted}{note}", array.shape)

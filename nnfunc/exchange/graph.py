@@ -17,7 +17,7 @@ import numpy as np
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import Facts, children, facts, made_by, own_function, walk
 from nnfunc.network.loop import chain_forward, reraise
-from nnfunc.pieces.activations import elu, is_custom, leaky_relu, rule_name
+from nnfunc.pieces.activations import Rule, elu, is_custom, leaky_relu, rule_name
 from nnfunc.pieces.layers import check_fields
 from nnfunc.values.arrays import check_finite
 from nnfunc.values.checks import base_function, listed, require
@@ -109,10 +109,20 @@ def _activated(known: Facts, path: str, value: int, nodes: list[Node]) -> int:
         f = rule[0].args[0] if isinstance(rule[0], partial) else rule[0]
         _add(nodes, "own", (value,), {}, {}, path, f)
     else:
-        options = rule[0].keywords if isinstance(rule[0], partial) else {}
-        numbers = {**_DEFAULTS.get(base_function(rule[0]), {}), **{n: float(number) for n, number in options.items()}}
-        _add(nodes, rule_name(rule), (value,), {}, numbers, path, None)
+        _add(nodes, rule_name(rule), (value,), {}, options_of(rule), path, None)
     return len(nodes)
+
+
+def options_of(rule: Rule) -> dict[str, float]:
+    """Return the options of one of the library's activations, also those that nobody gave.
+
+    Example:
+        >>> from nnfunc.pieces.activations import as_rule
+        >>> options_of(as_rule("dense", elu)), options_of(as_rule("dense", partial(leaky_relu, negative_slope=0)))
+        ({'alpha': 1.0}, {'negative_slope': 0.0})
+    """
+    given = rule[0].keywords if isinstance(rule[0], partial) and not is_custom(rule) else {}
+    return {**_DEFAULTS.get(base_function(rule[0]), {}), **{name: float(number) for name, number in given.items()}}
 
 
 def _add(
