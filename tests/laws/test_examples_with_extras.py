@@ -1,5 +1,7 @@
 """The examples beside SciPy and scikit-learn keep what their docstrings claim."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ pytest.importorskip("sklearn")
 
 import in_scikit_learn
 import lbfgs_beside_sklearn
+import sklearn_to_c
 
 
 def test_lbfgs_ends_where_that_of_scikit_learn_does() -> None:
@@ -23,3 +26,10 @@ def test_an_estimator_scores_as_well_as_others_do() -> None:
     assert found["breast cancer, network"] > 0.95
     assert found["breast cancer, four components"] > 0.94
     assert max(score for name, score in found.items() if name.startswith("diabetes, network")) > 0.42
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_a_pipeline_of_scikit_learn_finds_the_same_classes_in_c() -> None:
+    differing, right = sklearn_to_c.main()
+    assert differing == 0
+    assert right > 0.95
