@@ -26,13 +26,14 @@ The house, in the order that the data goes. A room imports only from rooms above
     inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
     transforms   functions of a network: rows (gradients by row, Jacobians), derivatives, ensembles, least_squares
     training     train: its arguments, state and loop; a batch in shards
+    exchange     to and from other libraries, a file for each, and predictors in Python and C; graph is what exporters read
     testing      the laws, as checkers for pieces of one's own
 
 A new optimiser is a function in its file of `pieces` and a rule for `stepped`. A new activation is a function and its
 way back, with a row of the table at the end of `pieces/activations.py`; a new loss a function and a row at the end of
 `pieces/losses.py`; a new layer a function in a file of `pieces` and a row of the table in `network/kinds.py`. Each is
 named here, and in the table of `tests/testing/test_library.py`, which puts it through its checker. What this file
-lists, and `nnfunc.transforms` and `nnfunc.testing`, is public; the rest may change.
+lists, and `nnfunc.transforms`, `nnfunc.exchange` and `nnfunc.testing`, is public; the rest may change.
 """
 
 from nnfunc.inspection.comparison import Difference, check_params, diff_params

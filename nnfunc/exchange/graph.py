@@ -8,7 +8,7 @@ loses where x is far from 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypedDict
 
@@ -17,6 +17,7 @@ import numpy as np
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import Facts, children, facts, made_by, own_function, walk
 from nnfunc.network.loop import chain_forward, reraise
+from nnfunc.network.verbs import forward
 from nnfunc.pieces.activations import Rule, elu, is_custom, leaky_relu, rule_name
 from nnfunc.pieces.layers import check_fields
 from nnfunc.values.arrays import check_finite
@@ -45,7 +46,7 @@ def graph(function: str, net: Layer, params: Params) -> list[Node]:
     """Return the operations of a network at inference, each after those that it takes values of.
 
     Raises:
-        ValueError: a layer lacks params, statistics of a batch norm among them; or params are no layer's.
+        ValueError: a layer lacks params, statistics of a batch norm among them; or params are no layer's; or layers do not fit.
         FloatingPointError: params are not finite.
 
     Example:
@@ -56,7 +57,7 @@ def graph(function: str, net: Layer, params: Params) -> list[Node]:
         [('affine', (0,), ['W']), ('relu', (1,), []), ('affine', (2,), ['W', 'b']), ('add', (2, 3), [])]
     """
     check_layer(function, "net", net)
-    held, _ = checked_params(function, params)
+    held, dtype = checked_params(function, params)
     for name, array in held.items():
         check_finite(function, name, array)
     paths = [path for path, layer in walk(net) if facts(layer) is None or not children(layer)]
@@ -64,6 +65,9 @@ def graph(function: str, net: Layer, params: Params) -> list[Node]:
     require(not strange, function, "params", f"belong to a layer of the network ({listed(paths)})", listed(strange))
     nodes: list[Node] = []
     _visit(function, net, held, "", 0, nodes)
+    width = columns_in(nodes)
+    if width is not None and all(node["op"] != "own" for node in nodes):
+        forward(net, held, np.zeros((1, width), dtype))  # refuses layers that do not fit, which others let through
     return nodes
 
 
@@ -194,3 +198,26 @@ def _rescaled(affine: Mapping[str, Array], norm: Mapping[str, Array]) -> dict[st
     mean, scale, shift = (norm[name].astype(np.float64) for name in ("mean", "scale", "shift"))
     arrays = {"W": affine["W"] * scale, "b": (affine.get("b", 0) - mean) * scale + shift}
     return {name: array.astype(affine["W"].dtype) for name, array in arrays.items()}
+
+
+def columns_in(nodes: Sequence[Node]) -> int | None:
+    """Return how many columns the input has, if the first operations tell.
+
+    Example:
+        >>> from nnfunc import chain, columns, dense, embedding
+        >>> nets = chain(embedding(5, 2), dense(6, 1)), chain(columns(0, 2), dense(2, 1))
+        >>> arrays = {"0/table": np.ones((5, 2)), "1/W": np.ones((6, 1)), "1/b": np.ones(1)}, {"1/W": np.ones((2, 1)), "1/b": np.ones(1)}
+        >>> [columns_in(graph("to_c", net, params)) for net, params in zip(nets, arrays)]
+        [3, None]
+    """
+    known: dict[int, int | None] = {}
+    for number in range(len(nodes), 0, -1):
+        op, arrays, width = nodes[number - 1]["op"], nodes[number - 1]["arrays"], known.get(number)
+        if op in ("columns", "concatenate", "own"):
+            continue
+        if op == "lookup":
+            width = None if width is None else width // arrays["table"].shape[1]
+        elif arrays:
+            width = len(arrays.get("W", next(iter(arrays.values()))))
+        known |= {used: width for used in nodes[number - 1]["inputs"] if known.get(used) is None}
+    return known.get(0)

@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.exchange.graph import Node, folded, graph
+from nnfunc.exchange.graph import Node, columns_in, folded, graph
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
 from nnfunc.pieces.data import standardize
@@ -81,7 +81,7 @@ def _first(function: str, x: ArrayLike, dtype: DType) -> Array:
 
 def _drawn(function: str, nodes: Sequence[Node], scaler: Params | None, dtype: DType) -> Array:
     """Return a row from a fixed key, with codes where an embedding takes them, as wide as the scaler or the network says."""
-    width = np.size(scaler["mean"]) if scaler is not None and "mean" in scaler else _input_width(nodes)
+    width = np.size(scaler["mean"]) if scaler is not None and "mean" in scaler else columns_in(nodes)
     if width is None:
         raise ValueError(problem(function, "x", "be a row of inputs, as the network does not say how many it takes", None))
     draw = generator(0)
@@ -91,29 +91,6 @@ def _drawn(function: str, nodes: Sequence[Node], scaler: Params | None, dtype: D
     if scaler is not None and "scale" in scaler:
         row = row * np.asarray(scaler["scale"]) + np.asarray(scaler["mean"])
     return row.astype(dtype)
-
-
-def _input_width(nodes: Sequence[Node]) -> int | None:
-    """Return how many columns the first operations take, if they say so.
-
-    Example:
-        >>> from nnfunc import chain, columns, dense, embedding
-        >>> nets = chain(embedding(5, 2), dense(6, 1)), chain(columns(0, 2), dense(2, 1))
-        >>> arrays = {"0/table": np.ones((5, 2)), "1/W": np.ones((6, 1)), "1/b": np.ones(1)}, {"1/W": np.ones((2, 1)), "1/b": np.ones(1)}
-        >>> [_input_width(graph("to_c", net, params)) for net, params in zip(nets, arrays)]
-        [3, None]
-    """
-    known: dict[int, int | None] = {}
-    for number in range(len(nodes), 0, -1):
-        op, arrays, width = nodes[number - 1]["op"], nodes[number - 1]["arrays"], known.get(number)
-        if op in ("columns", "concatenate"):
-            continue
-        if op == "lookup":
-            width = None if width is None else width // arrays["table"].shape[1]
-        elif arrays:
-            width = arrays["W" if op == "affine" else "scale" if op == "scale_shift" else "gamma"].shape[0]
-        known |= {used: width for used in nodes[number - 1]["inputs"] if known.get(used) is None}
-    return known.get(0)
 
 
 def _sources(nodes: Sequence[Node], width: int) -> tuple[list[list[int | None]], dict[int, int]]:

@@ -244,14 +244,9 @@ def standardize(x: ArrayLike, scaler: Params) -> Array:
                [ 1.,  0.]])
     """
     array = _table("standardize", x)
-    for name in ("mean", "scale"):
-        held = hasattr(scaler, "items") and name in scaler
-        require(held, "standardize", "scaler", f"hold {name!r}, as fit_scaler makes it", value=scaler)
-    mean, scale = (as_real("standardize", name, scaler[name]).astype(np.float64) for name in ("mean", "scale"))
+    mean, scale = mean_and_scale("standardize", scaler)
     fits = mean.shape == array.shape[1:]
     require(fits, "standardize", "x", f"have the {mean.size} columns that the scaler was fitted on", array.shape)
-    sound = scale.shape == mean.shape and all_finite(mean, scale) and scale.min() > 0
-    require(sound, "standardize", "scaler", "hold finite means and a scale above 0 for each", f"scale {describe(scale.tolist())}")
     result: Array = np.empty(array.shape, FLOAT64 if array.dtype.kind == "f" and array.itemsize >= 8 else FLOAT32)
     for start, block in _blocks(array):
         with np.errstate(all="ignore"):
@@ -263,6 +258,22 @@ def standardize(x: ArrayLike, scaler: Params) -> Array:
             constraint = f"hold numbers whose results {result.dtype} can hold"
             raise FloatingPointError(problem("standardize", "x", constraint, got))
     return result
+
+
+def mean_and_scale(function: str, scaler: Params) -> tuple[Array, Array]:
+    """Return what a scaler holds, in float64.
+
+    Example:
+        >>> mean_and_scale("standardize", {"mean": [1], "scale": [2]})
+        (array([1.]), array([2.]))
+    """
+    for name in ("mean", "scale"):
+        held = hasattr(scaler, "items") and name in scaler
+        require(held, function, "scaler", f"hold {name!r}, as fit_scaler makes it", value=scaler)
+    mean, scale = (as_real(function, name, scaler[name]).astype(np.float64) for name in ("mean", "scale"))
+    sound = mean.ndim == 1 and scale.shape == mean.shape and all_finite(mean, scale) and scale.min(initial=1) > 0
+    require(sound, function, "scaler", "hold finite means and a scale above 0 for each", f"scale {describe(scale.tolist())}")
+    return mean, scale
 
 
 def _table(function: str, x: ArrayLike) -> AnyArray:

@@ -16,7 +16,7 @@ from nnfunc.values.types import Array, DType
 
 # (t + k) exp(t^2 / 2) Phi(-t) as a polynomial in u = (k - b t) / (k + t), highest power first, where b makes u
 # run from 1 at t = 0 to -1 at the end, beyond which Phi(-t) is 0; Chebyshev's interpolation in 50 digits.
-_LONG = 39.0, 5.0, (
+LONG = 39.0, 5.0, (
     -1.7090479863491669e-10, 2.078456766789875e-10, 2.1858160948268122e-09, -3.3487129708189732e-09,
     -1.8733394800769344e-08, 3.462686097732858e-08, 1.6031329219214867e-07, -2.9496169444948914e-07,
     -1.5842623241549244e-06, 1.8563928458427212e-06, 1.7809851943653626e-05, 4.471143108657618e-06,
@@ -24,7 +24,7 @@ _LONG = 39.0, 5.0, (
     0.04597293297552667, 0.12867006513538862, 0.27721847210375633, 0.48398989574979756, 0.7012260086643661,
     0.8516896445588364,
 )  # fmt: skip
-_SHORT = 14.5, 4.0, (
+SHORT = 14.5, 4.0, (
     1.3486924182152204e-05, 6.185390464354197e-05, -0.00018577628199586003, -0.0012842616083232738,
     0.00046089380025497706, 0.024739553452339795, 0.11626072562312585, 0.32294572048172937, 0.6301465878433641,
     0.9068412253763685,
@@ -111,7 +111,7 @@ def _block(z: Array) -> tuple[Array, Array]:
 def _constants(dtype: DType) -> tuple[Array, Array, Array, Array, Array]:
     """Return the numbers of one dtype: end, k, what rounds to the leading half, -b, and the coefficients by fours."""
     short = dtype == np.float32
-    end, k, polynomial = _SHORT if short else _LONG
+    end, k, polynomial = SHORT if short else LONG
     fours = np.array((0.0,) * (-len(polynomial) % 4) + polynomial, dtype).reshape(-1, 4, 1)
     magic = 1.5 * 2.0 ** (16 if short else 32)
     return number(end, dtype), number(k, dtype), number(magic, dtype), number(-(end + 2 * k) / end, dtype), fours

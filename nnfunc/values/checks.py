@@ -408,7 +408,7 @@ def as_tuple(function: str, argument: str, values: Iterable[T], of: str) -> tupl
         raise TypeError(problem(function, argument, f"be a sequence of {of}", describe(values))) from error
 
 
-def as_dtype(function: str, dtype: DTypeLike) -> DType:
+def as_dtype(function: str, dtype: DTypeLike, argument: str = "dtype") -> DType:
     """Return `dtype` as a NumPy dtype, float32 or float64; TypeError if it is another, or none.
 
     Example:
@@ -421,4 +421,4 @@ def as_dtype(function: str, dtype: DTypeLike) -> DType:
                 return known
         except Exception:  # whatever NumPy makes of what is no dtype
             break
-    raise TypeError(problem(function, "dtype", "be float32 or float64", describe(dtype)))
+    raise TypeError(problem(function, argument, "be float32 or float64", describe(dtype)))

@@ -8,10 +8,12 @@ import pytest
 
 import nnfunc
 from nnfunc import (
-    Array, Key, Layer, Params, activation, batch_norm, calibrate, chain, columns, combine, concatenate, dense, dropout, elu, forward, init,
-    layer_norm, leaky_relu, map_params, relu, residual, tanh,
+    Array, Key, Layer, Params, activation, batch_norm, calibrate, chain, columns, combine, concatenate, dense, dropout, elu, embedding, forward,
+    init, layer_norm, leaky_relu, map_params, relu, residual, tanh,
 )  # fmt: skip
+from nnfunc.exchange import to_c, to_python
 from nnfunc.exchange.graph import _STEPS, Node, folded, graph
+from nnfunc.exchange.onnx import _FORMULAS
 from nnfunc.network.kinds import _OWN, facts
 from nnfunc.pieces.activations import BACK_RULES
 from nnfunc.pieces.layers import no_params
@@ -94,12 +96,31 @@ def test_the_interpreter_tells_a_wrong_operation() -> None:
     assert error(interpreted(wrong, x), NET, P, x) > 1e-3
 
 
+LAYERS = [
+    dense(2, 2), activation(relu), dropout(0.5), columns(0, 1), layer_norm(2), batch_norm(2), embedding(9, 2),
+    residual(dense(2, 2)), concatenate(dense(2, 1)),
+]  # fmt: skip
+EVERY = [*LAYERS, *(activation(bad(f)) for f in BACK_RULES)]
+
+
 def test_no_layer_of_the_table_is_left_out() -> None:
-    by_hand = {"residual", "concatenate"}
-    made = [dense(1, 1), activation(relu), dropout(0.5), columns(0, 1), layer_norm(1), batch_norm(1), nnfunc.embedding(2, 1)]
-    words = {known["word"] for known in map(facts, [*made, residual(dense(1, 1)), concatenate(dense(1, 1))]) if known}
-    assert words | {"identity"} == set(_STEPS) | by_hand
+    words = {known["word"] for known in map(facts, LAYERS) if known}
+    assert words | {"identity"} == set(_STEPS) | {"residual", "concatenate"}
     assert len(_OWN) == len(words) + 1  # every row has a word of its own here
+
+
+def operations() -> set[str]:
+    """Return the operations that layers and activations of the library come to."""
+    nets = ((net, calibrate(net, init(net, 0), [[0, 1], [2, 3], [2, 0]])) for net in EVERY)
+    return {node["op"] for net, params in nets for node in graph("to_onnx", net, params)}
+
+
+def test_no_exporter_leaves_an_operation_out() -> None:
+    assert len(operations()) == len(BACK_RULES) + 7
+    assert operations() <= set(_FORMULAS)
+    for net in EVERY:
+        params, x = calibrate(net, init(net, 0), [[0, 1], [2, 3], [2, 0]]), [1.0, 2.0]
+        assert all([to_c(net, params, "net", x=x), to_python(net, params, x=x), to_python(net, params, numpy=False, x=x)])
 
 
 @pytest.mark.parametrize("f", BACK_RULES, ids=label)
@@ -207,6 +228,18 @@ BAD: Cases = {
     "a negative variance": (
         lambda: graph("to_c", BATCH, {**BATCH_P, "n/var": np.array([1, -2], np.float32)}), ValueError,
         "batch_norm: n/var must be at least 0, got -2.0",
+    ),
+    "layers that do not fit": (
+        lambda: graph("to_c", chain(dense(3, 1), layer_norm(2)), init(chain(dense(3, 1), layer_norm(2)), 0)), ValueError,
+        r"layer_norm: 1/x must have shape \(rows, 2\), got \(1, 1\)",
+    ),
+    "a sum of another shape": (
+        lambda: graph("to_c", residual(dense(3, 1)), init(dense(3, 1), 0)), ValueError,
+        r"residual: layer must keep the shape \(1, 3\) of x, got \(1, 1\)",
+    ),
+    "columns that are not there": (
+        lambda: graph("to_c", chain(dense(3, 2), columns(1, 3)), init(chain(dense(3, 2)), 0)), ValueError,
+        r"columns: 1/x must have shape \(rows, 3 or more\), got \(1, 2\)",
     ),
     "mixed dtypes": (
         lambda: graph("to_c", NET, {**P, "out/b": np.ones(2)}), TypeError, "to_c: params must share one dtype, got .*",

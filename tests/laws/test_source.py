@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import nnfunc
-from nnfunc import transforms
+from nnfunc import exchange, transforms
 
 PACKAGE = Path(nnfunc.__file__).parent
 FILES = {str(file.relative_to(PACKAGE)): file for file in sorted(PACKAGE.rglob("*.py"))}
@@ -100,7 +100,7 @@ def test_what_is_no_fault_passes(name: str) -> None:
     assert faults(RIGHT[name]) == []
 
 
-PUBLIC = {name: getattr(room, name) for room in (nnfunc, transforms) for name in room.__all__}
+PUBLIC = {name: getattr(room, name) for room in (nnfunc, transforms, exchange) for name in room.__all__}
 
 
 @pytest.mark.parametrize("name", [name for name, public in PUBLIC.items() if inspect.isfunction(public)])
