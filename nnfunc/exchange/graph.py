@@ -20,7 +20,7 @@ from nnfunc.network.loop import chain_forward, reraise
 from nnfunc.network.verbs import forward
 from nnfunc.pieces.activations import Rule, elu, is_custom, leaky_relu, rule_name
 from nnfunc.pieces.layers import check_fields
-from nnfunc.values.arrays import check_finite
+from nnfunc.values.arrays import all_finite, check_finite
 from nnfunc.values.checks import base_function, listed, require
 from nnfunc.values.params import checked_params, joined, section
 from nnfunc.values.types import Array, Layer, Params
@@ -94,7 +94,7 @@ def _visit(function: str, layer: Layer, params: Params, path: str, value: int, n
     try:
         check_fields(function, known["shapes"], own)
         steps = _STEPS[known["word"]](known, own)
-    except ValueError as error:
+    except (ValueError, FloatingPointError) as error:
         if path:
             reraise(error, path)
         raise
@@ -141,7 +141,9 @@ def _scale_shift(known: Facts, own: Params) -> list[Step]:
     """Return a batch norm as y = (x - mean) * scale + shift, its scale computed in float64."""
     gamma, var = own["gamma"], own["var"].astype(np.float64)
     require(var.min() >= 0, "batch_norm", "var", "be at least 0", float(var.min()))
-    scale: Array = (gamma / np.sqrt(var + known["numbers"]["eps"])).astype(gamma.dtype)
+    with np.errstate(over="ignore"):
+        scale: Array = (gamma / np.sqrt(var + known["numbers"]["eps"])).astype(gamma.dtype)
+    check_finite("batch_norm", "gamma / sqrt(var + eps)", scale)
     return [("scale_shift", {"mean": own["mean"], "scale": scale, "shift": own["beta"]}, {})]
 
 
@@ -177,9 +179,11 @@ def folded(nodes: list[Node]) -> list[Node]:
     number = [0]
     for node in nodes:
         inputs = tuple(number[used] for used in node["inputs"])
-        before = kept[inputs[0] - 1] if inputs[0] else None
-        if before and before["op"] == "affine" and node["op"] == "scale_shift" and uses.count(node["inputs"][0]) == 1:
-            kept[inputs[0] - 1] = {**before, "arrays": _rescaled(before["arrays"], node["arrays"])}
+        alone = inputs[0] and node["op"] == "scale_shift" and uses.count(node["inputs"][0]) == 1
+        before = kept[inputs[0] - 1] if alone else None
+        arrays = _rescaled(before["arrays"], node["arrays"]) if before and before["op"] == "affine" else {}
+        if before and arrays and all_finite(*arrays.values()):
+            kept[inputs[0] - 1] = {**before, "arrays": arrays}
             number.append(inputs[0])
         else:
             kept.append({**node, "inputs": inputs})
@@ -196,8 +200,9 @@ def _rescaled(affine: Mapping[str, Array], norm: Mapping[str, Array]) -> dict[st
         {'W': array([[3.]]), 'b': array([1.])}
     """
     mean, scale, shift = (norm[name].astype(np.float64) for name in ("mean", "scale", "shift"))
-    arrays = {"W": affine["W"] * scale, "b": (affine.get("b", 0) - mean) * scale + shift}
-    return {name: array.astype(affine["W"].dtype) for name, array in arrays.items()}
+    with np.errstate(all="ignore"):
+        arrays = {"W": affine["W"] * scale, "b": (affine.get("b", 0) - mean) * scale + shift}
+        return {name: array.astype(affine["W"].dtype) for name, array in arrays.items()}
 
 
 def columns_in(nodes: Sequence[Node]) -> int | None:

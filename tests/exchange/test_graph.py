@@ -169,6 +169,10 @@ def test_a_norm_is_folded_only_where_nothing_else_takes_what_it_norms() -> None:
     assert ops(chain(dense(3, 2), residual(batch_norm(2)))) == ["affine", "scale_shift", "add"]
     assert ops(chain(dense(3, 2, relu), batch_norm(2))) == ["affine", "relu", "scale_shift"]
     assert ops(chain(batch_norm(3), dense(3, 2))) == ["scale_shift", "affine"]
+    large = chain(dense(1, 1), batch_norm(1))
+    numbers = {"0/W": [[1e20]], "0/b": [0], "1/gamma": [1e30], "1/beta": [0], "1/mean": [1e20], "1/var": [1]}
+    nodes = graph("to_c", large, {name: np.array(a, np.float32) for name, a in numbers.items()})
+    assert folded(nodes) == nodes  # as the product is beyond float32
     branches = concatenate(batch_norm(2), a=chain(dense(2, 2), batch_norm(2)))
     assert ops(chain(dense(3, 2), branches)) == ["affine", "scale_shift", "affine", "concatenate"]
 
@@ -224,6 +228,10 @@ BAD: Cases = {
     "no statistics of the network itself": (
         lambda: graph("to_c", batch_norm(1), init(batch_norm(1), 0)), ValueError,
         "to_c: params must hold the statistics of layer batch norm .*, got no mean and var",
+    ),
+    "a scale beyond float32": (
+        lambda: graph("to_c", BATCH, {**BATCH_P, "n/gamma": np.full(2, 3e38, np.float32)}), FloatingPointError,
+        r"batch_norm: n/gamma / sqrt\(var \+ eps\) must be finite, got inf at \[0\] .*",
     ),
     "a negative variance": (
         lambda: graph("to_c", BATCH, {**BATCH_P, "n/var": np.array([1, -2], np.float32)}), ValueError,
