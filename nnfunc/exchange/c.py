@@ -108,7 +108,8 @@ def _calls(made: Predictor, names: Mapping[tuple[int, str], str]) -> tuple[list[
         in_place = op not in ("affine", "lookup", "columns", "concatenate", "standardize")
         busy = {places[used] for used in range(1, number) if last[used] >= number + in_place}
         free = [i for i in range(len(buffers)) if f"h{i}" not in busy]
-        i = min(free, key=lambda each: max(width - buffers[each], 0), default=len(buffers))
+        growth = {each: (max(width - buffers[each], 0), f"h{each}" != places[inputs[0]]) for each in free}
+        i = min(free, key=growth.__getitem__, default=len(buffers))
         if number < len(nodes):
             buffers[i : i + 1] = [max(width, *buffers[i : i + 1])] if i < len(buffers) else [width]
         places.append(f"h{i}" if number < len(nodes) else "y")
@@ -126,7 +127,8 @@ def _calls(made: Predictor, names: Mapping[tuple[int, str], str]) -> tuple[list[
             calls += [f"copy({places[used]}, {widths[used]}, {y} + {at})" for used, at in zip(inputs, starts, strict=False)]
         else:
             others = [places[used] for used in inputs[1:]]
-            known = [own[each] for each in ("gamma", "beta", "input_mean", "input_scale", "mean", "scale", "shift") if each in own]
+            order = "gamma", "beta", "input_mean", "input_scale", "mean", "scale", "shift"
+            known = [own[each] for each in order if each in own]
             numbers = [_numbers(np.array([value], made["dtype"])) for value in node["numbers"].values()]
             calls.append(f"{op}({', '.join([x, str(n), *others, *known, *numbers, y])})")
     return buffers, calls or [f"copy(x, {widths[0]}, y)"]

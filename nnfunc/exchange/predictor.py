@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from nnfunc.exchange.graph import Node, columns_in, folded, graph
 from nnfunc.network.boundary import prepared
 from nnfunc.network.guard import run
-from nnfunc.pieces.data import standardize
-from nnfunc.values.arrays import as_inputs, as_real, check_finite
+from nnfunc.pieces.data import mean_and_scale, standardize
+from nnfunc.values.arrays import as_inputs, check_finite, in_dtype
 from nnfunc.values.checks import FLOAT32, FLOAT64, base_function, label, problem, require
 from nnfunc.values.keys import generator
 from nnfunc.values.params import checked_params, joined
@@ -53,7 +53,11 @@ def predictor(function: str, net: Layer, params: Params, scaler: Params | None, 
     for node in nodes:
         got = f"{label(base_function(node['function']))} in {node['path'] and 'layer '}{node['path'] or 'it'}"
         require(node["op"] != "own", function, "net", "be made of the library's own layers and activations", got)
-    row = _drawn(function, nodes, scaler, dtype) if x is None else _first(function, x, dtype)
+    means = None if scaler is None else mean_and_scale(function, scaler)
+    width = columns_in(nodes) if means is None else means[0].size
+    constraint = f"have the {columns_in(nodes)} columns that net takes"
+    require(columns_in(nodes) in (None, width), function, "scaler", constraint, width)
+    row = _drawn(function, nodes, width, means, dtype) if x is None else _first(function, x, dtype)
     net, held, rows = prepared(function, net, held, row[None] if scaler is None else standardize(row[None], scaler), None)
     with np.errstate(all="ignore"):
         outputs = run(function, net[1], held, rows, None)[0][0]
@@ -61,8 +65,8 @@ def predictor(function: str, net: Layer, params: Params, scaler: Params | None, 
     for node in nodes:
         for name, array in node["arrays"].items():
             check_finite(function, joined(node["path"], name), array)
-    if scaler is not None:
-        arrays = {f"input_{name}": as_real(function, "scaler", scaler[name]).astype(np.float64) for name in ("mean", "scale")}
+    if means is not None:
+        arrays = dict(zip(("input_mean", "input_scale"), means, strict=True))
         moved: list[Node] = [{**node, "inputs": tuple(used + 1 for used in node["inputs"])} for node in nodes]
         nodes = [{"op": "standardize", "inputs": (0,), "arrays": arrays, "numbers": {}, "path": "", "function": None}, *moved]
     tolerance = (1e-5 if dtype == FLOAT32 else 1e-12) * max(1.0, float(np.max(np.abs(outputs))))
@@ -79,18 +83,19 @@ def _first(function: str, x: ArrayLike, dtype: DType) -> Array:
     return row
 
 
-def _drawn(function: str, nodes: Sequence[Node], scaler: Params | None, dtype: DType) -> Array:
-    """Return a row from a fixed key, with codes where an embedding takes them, as wide as the scaler or the network says."""
-    width = np.size(scaler["mean"]) if scaler is not None and "mean" in scaler else columns_in(nodes)
+def _drawn(
+    function: str, nodes: Sequence[Node], width: int | None, means: tuple[Array, Array] | None, dtype: DType
+) -> Array:
+    """Return a row from a fixed key, with codes where an embedding takes them."""
     if width is None:
         raise ValueError(problem(function, "x", "be a row of inputs, as the network does not say how many it takes", None))
     draw = generator(0)
     row: Array = np.rint(8 * draw.standard_normal(width)) / 8  # short in decimals, and exact in any dtype
     for column, n in _sources(nodes, width)[1].items():
         row[column] = draw.integers(n)
-    if scaler is not None and "scale" in scaler:
-        row = row * np.asarray(scaler["scale"]) + np.asarray(scaler["mean"])
-    return row.astype(dtype)
+    if means is not None:
+        row = np.where(means[1] < 1e30, row * means[1], 0) + means[0]  # which is so large where only the mean is to be told
+    return in_dtype(function, "x", row, dtype)
 
 
 def _sources(nodes: Sequence[Node], width: int) -> tuple[list[list[int | None]], dict[int, int]]:

@@ -64,12 +64,15 @@ def to_python(
     return "\n".join(parts)
 
 
+_ORDER = "W", "b", "gamma", "beta", "input_mean", "input_scale", "mean", "scale", "shift", "table"  # in a call
+
+
 def _lines(nodes: Sequence[Node]) -> list[str]:
     """Return a line for each operation; an activation of what has params stands in the line of that."""
     values, uses = {0: "x"}, [used for node in nodes for used in node["inputs"]]
     for number, node in enumerate(nodes, 1):
         op, given, before = node["op"], [f"h{used}" if used else "x" for used in node["inputs"]], node["inputs"][0]
-        own = sorted(node["arrays"], key=("W", "b", "gamma", "beta", "mean", "scale", "shift", "table", "input_mean", "input_scale").index)
+        own = sorted(node["arrays"], key=_ORDER.index)
         if not own and op not in ("columns", "add", "concatenate") and before == number - 1 and uses.count(before) == 1:
             given = [values.pop(before)] if before and nodes[before - 1]["arrays"] else given
         given += [f"PARAMS[{_quoted(joined(node['path'], name))}]" for name in own]
@@ -101,7 +104,7 @@ def _quoted(name: str) -> str:
 
 def _numbers(array: Array) -> str:
     """Return numbers as a list in lines that are not too long; each reads back as it was."""
-    lines = textwrap.wrap(", ".join(map(repr, array.tolist())), 110)
+    lines = textwrap.wrap(", ".join(map(repr, array.tolist())), 110, break_on_hyphens=False)
     return f"[{lines[0]}]" if len(lines) == 1 else "[\n    " + "\n    ".join(lines) + "\n]"
 
 

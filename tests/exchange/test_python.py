@@ -74,6 +74,11 @@ def test_a_scaler_in_front(numpy: bool) -> None:
     np.testing.assert_allclose(y, forward(NET, P, standardize(x, scaler)), rtol=2e-5)
 
 
+def test_a_scaler_says_how_many_columns_there_are_and_may_be_of_a_constant_beyond_float64s_digits() -> None:
+    scaler = fit_scaler(np.array([[2**63 - 1, 1, 4], [2**63 - 1, 2, 7]]))
+    assert "the outputs of a row of 3" in to_python(UNKNOWN, init(UNKNOWN, 0), scaler=scaler)
+
+
 @pytest.mark.parametrize("numpy", [True, False])
 def test_what_is_no_code_is_refused(numpy: bool) -> None:
     params = init(CODED, 0, np.float64)
@@ -210,10 +215,14 @@ BAD: Cases = {
     ),
     "another scaler": (
         lambda: to_python(NET, P, scaler=fit_scaler(np.eye(3))), ValueError,
-        r"dense: hidden/x must have shape \(rows, 4\), got \(1, 3\)",
+        r"to_python: scaler must have the 4 columns that net takes, got 3",
+    ),
+    "a row that the scaler was not fitted on": (
+        lambda: to_python(UNKNOWN, init(UNKNOWN, 0), scaler=fit_scaler(np.eye(3)), x=[1.0, 2.0]), ValueError,
+        r"standardize: x must have the 3 columns that the scaler was fitted on, got \(1, 2\)",
     ),
     "no scaler": (
-        lambda: to_python(NET, P, scaler=P), ValueError, r"standardize: scaler must hold 'mean', as fit_scaler makes it, got .*",
+        lambda: to_python(NET, P, scaler=P), ValueError, r"to_python: scaler must hold 'mean', as fit_scaler makes it, got .*",
     ),
     "a layer's init": (lambda: to_python(bad(NET[0]), P), TypeError, "to_python: net must be .*"),
 }
