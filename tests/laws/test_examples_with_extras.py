@@ -33,3 +33,13 @@ def test_a_pipeline_of_scikit_learn_finds_the_same_classes_in_c() -> None:
     differing, right = sklearn_to_c.main()
     assert differing == 0
     assert right > 0.95
+
+
+def test_curves_are_equal_in_pytorch_and_here() -> None:
+    pytest.importorskip("torch")
+    import from_torch
+
+    for here, there, off in from_torch.main().values():
+        assert here[-1] < 0.2
+        assert np.allclose(here, there, rtol=2e-3, atol=0)
+        assert off < 1e-4
