@@ -135,6 +135,7 @@ from nnfunc import (
     watched,
     zeros,
 )
+from nnfunc.exchange import from_keras, from_torch, to_c, to_keras, to_python, to_torch
 from nnfunc.transforms import (
     ensemble_forward, ensemble_value_and_grads, grad_variance, hvp, jacobian, levenberg_marquardt, params_jacobian,
     per_example_grad_norms, per_example_grads, stack_params, unstack_params,
@@ -143,6 +144,8 @@ from recipes.branches import product
 from tests.laws.data import NET, PARAMS, YES, X, Y, Z
 
 F32: DType = np.dtype(np.float32)
+PLAIN = chain(a=dense(3, 4, tanh), b=dense(4, 2))
+PLAIN_P = init(PLAIN, 1)
 ARGS: list[AnyArray] = [X, Z, Y, YES]
 
 
@@ -218,6 +221,12 @@ CALLS: dict[str, Callable[[], object]] = {
     "combine": lambda: _layer(combine(product, dense(3, 2), dense(3, 2))),
     "embedding": lambda: forward(embedding(3, 2), init(embedding(3, 2), 0), X[:, :2] * 0 + 1),
     "columns": lambda: _layer(columns(1, 3)),
+    "to_torch": lambda: to_torch(PLAIN, PLAIN_P),
+    "from_torch": lambda: from_torch(PLAIN, to_torch(PLAIN, PLAIN_P)),
+    "to_keras": lambda: tuple(to_keras(PLAIN, PLAIN_P)),
+    "from_keras": lambda: from_keras(PLAIN, to_keras(PLAIN, PLAIN_P)),
+    "to_python": lambda: to_python(NET, PARAMS, x=X[:1]),
+    "to_c": lambda: to_c(NET, PARAMS, "net", x=X[:1]),
     "per_example_grads": lambda: per_example_grads(NET, softmax_cross_entropy, PARAMS, X, Y),
     "per_example_grad_norms": lambda: per_example_grad_norms(NET, softmax_cross_entropy, PARAMS, X, Y),
     "grad_variance": lambda: grad_variance(NET, softmax_cross_entropy, PARAMS, X, Y),
