@@ -28,7 +28,8 @@ def to_c(net: Layer, params: Params, name: str, *, scaler: Params | None = None,
         net: of the library's own layers and activations.
         params: as for `forward`, with the statistics of a batch norm, which is taken into the dense layer before it.
         name: with which every name in the header begins.
-        scaler: of `fit_scaler`; rows are then as they were before `standardize`.
+        scaler: of `fit_scaler`; rows are then as they were before `standardize`. They are floats if the params are
+            float32: columns that a float cannot tell apart, such as seconds since 1970, want params in float64.
         x: the row that the header tries itself with, or rows, of which the first is; needed where the network begins
             with `columns` and does not say how many it takes. One is drawn otherwise.
 
@@ -150,7 +151,7 @@ def _numbers(array: Array) -> str:
 
 
 _TEXT = """\
-/* A neural network of <INPUTS> inputs and <OUTPUTS> outputs in C99. nnfunc.to_c wrote it.
+/* A neural network of <INPUTS> inputs and <OUTPUTS> outputs in C99. nnfunc.exchange.to_c wrote it.
 
    @_predict(x, y) reads NAME_INPUTS numbers at x and writes NAME_OUTPUTS at y, which do not overlap.
    It has <BYTES> bytes of constant tables, and <STACK> of buffers on the stack. It allocates nothing and keeps nothing

@@ -20,23 +20,22 @@ Place = NamedTuple("Place", [("name", str), ("own", str), ("shape", tuple[int, .
 """Where an array stands: its name there, its name here, its shape here, and whether it stands there transposed."""
 
 
-def needed(function: str, module: str, extra: str) -> ModuleType:
+def needed(function: str, module: str) -> ModuleType:
     """Import a module of another library's; if it is not there, the message says what installs it.
 
     Example:
-        >>> needed("to_onnx", "json", "onnx").__name__
+        >>> needed("to_onnx", "json").__name__
         'json'
-        >>> needed("to_onnx", "no_such_module", "onnx")
+        >>> needed("to_onnx", "no_such_module")
         Traceback (most recent call last):
         ...
-        ModuleNotFoundError: to_onnx: no_such_module must be installed (pip install 'nnfunc[onnx]'), got no such module
+        ModuleNotFoundError: to_onnx: no_such_module must be installed (pip install no_such_module), got no such module
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         whole = module.partition(".")[0]
-        constraint = f"be installed (pip install 'nnfunc[{extra}]')"
-        raise ModuleNotFoundError(problem(function, whole, constraint, "no such module")) from error
+        raise ModuleNotFoundError(problem(function, whole, f"be installed (pip install {whole})", "no such module")) from error
 
 
 def with_params(function: str, net: Layer) -> list[tuple[str, Facts]]:

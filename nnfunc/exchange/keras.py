@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from nnfunc.exchange.foreign import Place, fitting, needed, placed, with_params
 from nnfunc.exchange.graph import options_of
 from nnfunc.network.kinds import children, facts, walk
-from nnfunc.pieces.activations import rule_name
+from nnfunc.pieces.activations import BACK_RULES, rule_name
 from nnfunc.values.arrays import as_real
-from nnfunc.values.checks import as_tuple, listed, problem, require
+from nnfunc.values.checks import as_tuple, label, listed, problem, require
 from nnfunc.values.files import FileName, plain_file, shown
 from nnfunc.values.params import joined
 from nnfunc.values.types import AnyArray, Layer, Params
@@ -29,7 +29,7 @@ Step = tuple[str, dict[str, float]]
 # The names of layers' groups in a file, without their numbers. The arrays in them stand in our order.
 _GROUPS = {"dense": "dense", "batch norm": "batch_normalization", "layer norm": "layer_normalization", "embedding": "embedding"}
 # Layers of which a configuration has no more to say than their arrays, or than the network.
-_PLAIN = ("InputLayer", "Dense", "Embedding", "Dropout", "Flatten", "Concatenate", "Add", "Multiply")
+_PLAIN = ("InputLayer", "Dense", "Embedding", "Dropout", "Flatten")
 _ACTIVATIONS = {"linear": "", "swish": "silu"}
 _OPTIONS = {"leaky_relu": {"negative_slope": 0.2}, "elu": {"alpha": 1.0}}  # which an activation given by its name has there
 _CONFIG_SIZE = 10_000_000
@@ -39,20 +39,21 @@ def from_keras(net: Layer, source: FileName | Sequence[ArrayLike]) -> Params:
     """Return params for the network from ``model.get_weights()``, or from a ``.keras`` or ``.weights.h5`` file of Keras 3.
 
     Layers that have params, Dense, BatchNormalization, LayerNormalization and Embedding, and the network's go
-    together in order; in a file, the i-th Dense and the i-th `dense`. Everything is copied.
+    together in order; in a file, the i-th Dense and the i-th `dense`. Everything is copied. The order of a model with
+    branches is Keras's own, by depth: two towers give a1, b1, a2, b2, and the network's layers may stand in another.
 
     A norm's epsilon is 1e-3 there and 1e-5 here, the slope of LeakyReLU 0.3 (of the activation ``"leaky_relu"`` 0.2)
-    and 0.01: say ``layer_norm(n, eps=1e-3)``. A ``.keras`` file holds these numbers, and what does not fit
-    is refused; arrays and ``.weights.h5`` files do not, so nobody can tell.
+    and 0.01: say ``layer_norm(n, eps=1e-3)``. A ``.keras`` file holds these numbers, and what does not fit, or
+    does not run one after another, is refused; arrays and ``.weights.h5`` files do not, so nobody can tell.
 
     Args:
         net: a network of the same layers.
         source: the arrays, or the file's path.
 
     Raises:
-        ModuleNotFoundError: there is no h5py, for a file (``pip install 'nnfunc[keras]'``).
+        ModuleNotFoundError: there is no h5py, for a file (``pip install h5py``).
         TypeError: `source` is neither, or holds another dtype than float32 or float64, or both.
-        ValueError: an array is missing, one too many or of another shape; there are other layers; an activation,
+        ValueError: an array is missing, one too many or of another shape; there are other layers, or branches; an activation,
             or a norm's epsilon, is another; the file is damaged, not theirs, or larger than the network's can be.
         OSError: the file cannot be read.
 
@@ -73,7 +74,7 @@ def from_keras(net: Layer, source: FileName | Sequence[ArrayLike]) -> Params:
 
 
 def to_keras(net: Layer, params: Params) -> list[AnyArray]:
-    """Return new arrays for ``model.set_weights(...)`` of a Keras model with the same layers in order.
+    """Return new arrays for ``model.set_weights(...)`` of a Keras model whose ``model.layers`` stand in the same order.
 
     Its norms want this network's epsilon: ``LayerNormalization(epsilon=1e-5)``; and leaky relu its slope.
 
@@ -114,7 +115,7 @@ def _places_in_file(net: Layer) -> list[Place]:
 
 def _from_file(net: Layer, path: FileName) -> Params:
     """Return params from a file, of whose faults one sentence tells."""
-    h5py = needed("from_keras", "h5py", "keras")
+    h5py = needed("from_keras", "h5py")
     places = _places_in_file(net)
     with plain_file("from_keras", path) as (name, file):
         try:
@@ -179,12 +180,34 @@ def _members(h5py: Any, group: Any) -> Iterator[tuple[str, Any]]:
 
 def _compare(net: Layer, config: Any) -> None:
     """Raise ValueError unless activations and norms are the network's, in order and with the same numbers."""
+    _check_line(config["config"]["layers"])
     ours, theirs = list(_steps_here(net)), [step for layer in config["config"]["layers"] for step in _steps_there(layer)]
     for i in range(max(len(ours), len(theirs))):
         (where, here), (there, wanted) = (steps[i] if i < len(steps) else ("the end", ("nothing", {})) for steps in (ours, theirs))
         if here != wanted:
             constraint = f"have {_told(wanted)} at {where}, as the file has at {there}"
             raise ValueError(problem("from_keras", "net", constraint, _told(here)))
+
+
+def _check_line(layers: Any) -> None:
+    """Raise ValueError unless each layer of a model takes what the one before it puts out, once."""
+    before = None
+    for layer in layers:
+        name, nodes = layer["config"].get("name"), layer.get("inbound_nodes") or []
+        taken = [each["config"]["keras_history"] for node in nodes for each in _tensors(node)]
+        in_line = layer["class_name"] == "InputLayer" and before is None or not nodes or taken == [[before, 0, 0]]
+        constraint = "be a model whose layers run one after another (of others take model.get_weights(), in Keras's order)"
+        require(in_line, "from_keras", "source", constraint, f"{layer['class_name']} {name} after others")
+        before = name
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    """Yield the tensors in what a layer of theirs is called with."""
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(each)
 
 
 def _told(step: Step) -> str:
@@ -220,8 +243,16 @@ def _steps_there(layer: Any) -> Iterator[tuple[str, Step]]:
         yield where, (kind.lower() if plain else "a ReLU with options", {})
     elif kind == "Activation" or kind in _PLAIN:
         given = config.get("activation") or "linear"
-        name = _ACTIVATIONS.get(given, given) if isinstance(given, str) else f"the activation {given.get('config')}"
+        name = _ACTIVATIONS.get(given, given) if isinstance(given, str) else "an activation of one's own"
+        if name and name not in map(label, BACK_RULES):
+            raise _unknown(name, where)
         if name:
             yield where, (name, _OPTIONS.get(name, {}))
     else:
-        yield where, (f"a {kind}", {})
+        raise _unknown(f"a {kind}", where)
+
+
+def _unknown(what: str, where: str) -> ValueError:
+    """Return the error for what a network here cannot have."""
+    constraint = "be a model of layers and activations that are known here (of others take model.get_weights())"
+    return ValueError(problem("from_keras", "source", constraint, f"{what} at {where}"))

@@ -205,7 +205,7 @@ _FORMULAS: dict[str, Callable[[Node, DType], Formula]] = {
 
 def _nodes(node: Node, dtype: DType, inputs: list[str], y: str) -> tuple[list[onnx.NodeProto], dict[str, AnyArray]]:
     """Return the nodes of an operation's formula, the last of which puts out y, and their arrays; equal parts are written once."""
-    make_node = needed("to_onnx", "onnx.helper", "onnx").make_node
+    make_node = needed("to_onnx", "onnx.helper").make_node
     made: list[onnx.NodeProto] = []
     arrays: dict[str, AnyArray] = {}
     written: dict[Formula, str] = {}
@@ -271,7 +271,7 @@ def _checked_model(
     made: list[onnx.NodeProto], arrays: Mapping[str, AnyArray], given: tuple[str, DType, int | None], out: tuple[str, DType]
 ) -> onnx.ModelProto:
     """Return the model of nodes and arrays, with the shapes that ONNX finds, if its checker finds no fault."""
-    onnx, numpy_helper = needed("to_onnx", "onnx", "onnx"), needed("to_onnx", "onnx.numpy_helper", "onnx")
+    onnx, numpy_helper = needed("to_onnx", "onnx"), needed("to_onnx", "onnx.numpy_helper")
     helper = onnx.helper
     (x, rows, width), (y, dtype) = given, out
     kinds = {FLOAT32: _FLOAT, FLOAT64: _DOUBLE}

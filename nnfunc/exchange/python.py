@@ -114,7 +114,7 @@ _HEAD = '''"""Predict with a neural network of {n} inputs and {k} outputs. Needs
     python predict.py 0.5 -1.0 ...   print the outputs of a row of {n}
     from predict import predict      predict(rows) returns the outputs of each row
 
-nnfunc.to_python wrote it.
+nnfunc.exchange.to_python wrote it.
 """
 '''
 

@@ -25,12 +25,15 @@ def save_safetensors(path: FileName, params: State, metadata: Mapping[str, str] 
         metadata: text beside them; ``safetensors.safe_open(path, "numpy").metadata()`` reads it.
 
     Raises:
-        ModuleNotFoundError: there is no safetensors (``pip install 'nnfunc[safetensors]'``).
+        ModuleNotFoundError: there is no safetensors (``pip install safetensors``).
         TypeError: `params` are no such mapping, or `metadata` is no mapping of text to text.
         OSError: the file cannot be written.
     """
     check_names("save_safetensors", "params", params)
     refuse_nested("save_safetensors", "params", params)
+    for name in params:
+        readable = name != "__metadata__" and name == name.encode(errors="ignore").decode()
+        require(readable, "save_safetensors", "params", "have names that the format can hold", repr(name))
     # Its NumPy side writes memory as it lies, so that a transposed array would come out as garbage.
     arrays = {name: np.array(as_real("save_safetensors", name, array), order="C") for name, array in params.items()}
     for name, array in arrays.items():
@@ -39,14 +42,14 @@ def save_safetensors(path: FileName, params: State, metadata: Mapping[str, str] 
     text = dict(metadata) if isinstance(metadata, Mapping) else metadata
     is_text = text is None or isinstance(text, dict) and all(isinstance(each, str) for pair in text.items() for each in pair)
     require(is_text, "save_safetensors", "metadata", "be a mapping of text to text", kind=TypeError, value=metadata)
-    package = needed("save_safetensors", "safetensors.numpy", "safetensors")
+    package = needed("save_safetensors", "safetensors.numpy")
     replace_file("save_safetensors", path, package.save(arrays, text))
 
 
 def load_safetensors(path: FileName, net: Layer | None = None) -> Params:
     """Return the arrays of a safetensors file, frozen; with a network its params, in the order of `init`.
 
-    The format sorts arrays. Without a network they come in the file's order.
+    The format keeps no order of arrays. Without a network they come by name.
 
     Args:
         path: of the file.
@@ -56,17 +59,17 @@ def load_safetensors(path: FileName, net: Layer | None = None) -> Params:
         ``load_safetensors(path, net)`` after ``save_safetensors(path, params)`` = params, the same bytes.
 
     Raises:
-        ModuleNotFoundError: there is no safetensors (``pip install 'nnfunc[safetensors]'``).
+        ModuleNotFoundError: there is no safetensors (``pip install safetensors``).
         FileNotFoundError, OSError: the file is not there, or cannot be read.
         ValueError: it is no whole safetensors file, or not of the network; the message says what differs.
     """
     if net is not None:
         check_layer("load_safetensors", "net", net)
-    package = needed("load_safetensors", "safetensors.numpy", "safetensors")
+    package = needed("load_safetensors", "safetensors.numpy")
     with plain_file("load_safetensors", path) as (name, file):
         data = file.read()
     try:
-        arrays: dict[str, AnyArray] = {each: np.array(array) for each, array in package.load(data).items()}
+        arrays: dict[str, AnyArray] = {each: np.array(array) for each, array in sorted(package.load(data).items())}
     except MemoryError:
         raise  # of a file that may be good
     except Exception as error:

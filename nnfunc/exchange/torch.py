@@ -28,8 +28,10 @@ _KNOWN = {_COUNT, *(field for fields in _FIELDS.values() for field in fields)}
 def from_torch(net: Layer, arrays: Mapping[str, ArrayLike]) -> Params:
     """Return params for the network from a module's state dict: ``from_torch(net, module.state_dict())``.
 
-    The modules that have params, Linear, LayerNorm, BatchNorm1d and Embedding, and the network's layers that have
-    some go together in order, whatever their names. Everything is copied, a Linear's weight transposed. What a module
+    The modules that have params, Linear, LayerNorm, BatchNorm1d and Embedding, and the network's layers that have some
+    go together by name, where the names are the same ("enc.hidden" there, "enc/hidden" here); else in order, numbered
+    modules by their numbers. The order is that in which a module's attributes were registered, which need not be that
+    in which they run, and which a safetensors file does not keep. Everything is copied, a Linear's weight transposed. What a module
     computes is not in a state dict: `relu` or `gelu`, and a norm's eps (1e-5 there and here), are as the network says.
     BatchNorm1d's running variance is an average of unbiased ones of batches, and is taken as it is;
     ``calibrate(net, params, x)`` computes it of all rows, divided by their number.
@@ -37,6 +39,7 @@ def from_torch(net: Layer, arrays: Mapping[str, ArrayLike]) -> Params:
     Args:
         net: a network of the same layers.
         arrays: the state dict, on the CPU, of tensors or arrays: ``{n: t.numpy() for n, t in module.state_dict().items()}``.
+            Of float16 or bfloat16 take ``module.float().state_dict()``.
 
     Raises:
         TypeError: `arrays` is no mapping, or holds another dtype than float32 or float64, or both.
@@ -100,6 +103,9 @@ def _state(function: str, argument: str, arrays: Mapping[str, ArrayLike]) -> dic
     constraint = "be a mapping of names to arrays (module.state_dict() is one)"
     require(hasattr(arrays, "items"), function, argument, constraint, kind=TypeError, value=arrays)
     check_names(function, argument, arrays)
+    inside = [name for name, value in arrays.items() if hasattr(value, "items")]
+    which = f"be one state dict (take {argument}[{inside[0]!r}])" if inside else ""
+    require(not inside, function, argument, which, f"a mapping of {listed(arrays)}", TypeError)
     given = {name: as_real(function, f"{argument}[{name!r}]", array) for name, array in arrays.items()}
     strange = [f"{name} {a.shape}" for name, a in given.items() if name.rpartition(".")[2] not in _KNOWN or a.ndim > 2]
     modules = "be those of Linear, LayerNorm, BatchNorm1d and Embedding modules"
@@ -110,6 +116,11 @@ def _state(function: str, argument: str, arrays: Mapping[str, ArrayLike]) -> dic
 def _places(function: str, argument: str, layers: list[tuple[str, Facts]], given: Mapping[str, AnyArray]) -> list[Place]:
     """Return where params stand in a state dict: layer i's in the i-th of its modules."""
     modules = list(dict.fromkeys(name.rpartition(".")[0] for name in given))
+    named = [path.replace("/", ".") for path, _ in layers]
+    if set(modules) == set(named):
+        modules = named
+    elif all(module.rpartition(".")[2].isdigit() for module in modules) and len({m.rpartition(".")[0] for m in modules}) == 1:
+        modules.sort(key=lambda module: int(module.rpartition(".")[2]))
     shown = listed([path or known["word"] for path, known in layers])
     got = f"{len(modules)} ({listed(modules)})"
     require(len(modules) == len(layers), function, argument, f"hold {len(layers)} modules, for {shown}", got)

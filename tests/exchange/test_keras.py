@@ -118,10 +118,19 @@ def test_branches_and_codes(tmp_path: Path) -> None:
     model = keras.Model(x, keras.layers.Dense(2)(h))
     model.save(tmp_path / "model.keras")
     net = chain(embedding(5, 4), residual(dense(4, 4, tanh)), dense(4, 2))
-    params = from_keras(net, tmp_path / "model.keras")
+    params = from_keras(net, model.get_weights())
+    with pytest.raises(ValueError, match=r"source must be a model whose layers run one after another .*, got Add add.* after others"):
+        from_keras(net, tmp_path / "model.keras")
     codes = np.array([[0.0], [3.0], [4.0]], np.float32)
     assert error(np.asarray(model.predict(codes, verbose=0)), net, params, codes) < 2e-6
-    assert same_bits(from_keras(net, model.get_weights()), params)
+    line, once = keras.Input((4,)), keras.layers.Dense(4, activation="relu")
+    keras.Model(line, once(once(line))).save(tmp_path / "twice.keras")
+    with pytest.raises(ValueError, match="whose layers run one after another"):
+        from_keras(dense(4, 4, relu), tmp_path / "twice.keras")
+    plain = keras.Model(line, keras.layers.Dense(2)(once(line)))
+    plain.save(tmp_path / "plain.keras")
+    two = chain(dense(4, 4, relu), dense(4, 2))
+    assert same_bits(from_keras(two, tmp_path / "plain.keras"), from_keras(two, plain.get_weights()))
 
 
 def test_random_networks_there_and_back() -> None:
@@ -235,7 +244,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a Lambda": (
         lambda: archive_of(h5_of(), json.dumps({"config": {"layers": [{"class_name": "Lambda", "config": {}}]}}).encode()),
-        "from_keras: net must have a Lambda at layer hidden, as the file has at Lambda, got relu",
+        r"from_keras: source must be a model of layers .* known here \(of others take model.get_weights\(\)\), got a Lambda at Lambda",
     ),
 }  # fmt: skip
 

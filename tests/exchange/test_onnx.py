@@ -352,9 +352,9 @@ def test_bad_input(name: str) -> None:
     assert_sentence(*BAD[name])
 
 
-def test_without_onnx_a_sentence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_onnx_a_sentence_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    pattern = r"to_onnx: onnx must be installed \(pip install 'nnfunc\[onnx\]'\), got .*"
+    pattern = r"to_onnx: onnx must be installed \(pip install onnx\), got .*"
     assert_sentence(lambda: to_onnx(NET, P), ModuleNotFoundError, pattern)
 
 

@@ -125,7 +125,22 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
         load_safetensors(tmp_path)
 
 
+def test_arrays_come_in_one_order_whatever_the_process(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    save_safetensors(tmp_path / "file", P)
+    assert list(load_safetensors(tmp_path / "file")) == sorted(P)
+    assert list(load_safetensors(tmp_path / "file", NET)) == list(P)
+
+
 BAD: Cases = {
+    "a name that the format keeps for itself": (
+        lambda: save_safetensors("file", {"__metadata__": np.ones(2)}), ValueError,
+        r"save_safetensors: params must have names that the format can hold, got '__metadata__'",
+    ),
+    "a name that is no text": (
+        lambda: save_safetensors("file", {"\ud800": np.ones(2)}), ValueError,
+        r"save_safetensors: params must have names that the format can hold, got '\\ud800'",
+    ),
     "metadata of numbers": (
         lambda: save_safetensors("file", P, bad({"epoch": 3})), TypeError,
         r"save_safetensors: metadata must be a mapping of text to text, got \{'epoch': 3\}",
@@ -152,5 +167,5 @@ def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(blocked, "safetensors", None)
     monkeypatch.setitem(blocked, "safetensors.numpy", None)
     for call in (lambda: save_safetensors("file", P), lambda: load_safetensors("file")):
-        with pytest.raises(ModuleNotFoundError, match=r"must be installed \(pip install 'nnfunc\[safetensors\]'\), got no such module"):
+        with pytest.raises(ModuleNotFoundError, match=r"must be installed \(pip install safetensors\), got no such module"):
             call()

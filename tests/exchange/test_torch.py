@@ -111,7 +111,30 @@ def test_a_batch_norm_may_have_no_statistics_yet() -> None:
     assert list(to_torch(batch_norm(2), init(batch_norm(2), 0), state)) == ["n.weight", "n.bias"]
 
 
+def test_modules_go_by_name_where_the_names_are_the_layers() -> None:
+    net = chain(hid=dense(4, 4), out=dense(4, 4))
+    params = init(net, 0)
+    there = to_torch(net, params, like={f"{n}.{f}": np.ones((4, 4) if f == "weight" else 4) for n in ("out", "hid") for f in ("weight", "bias")})
+    assert list(there) == ["out.weight", "out.bias", "hid.weight", "hid.bias"]
+    assert same_bits(there["hid.weight"], np.ascontiguousarray(params["hid/W"].T))
+    assert same_bits(from_torch(net, there), params)
+    nested = chain(enc=chain(a=dense(4, 4), b=dense(4, 4)), out=dense(4, 4))
+    fresh = init(nested, 1)
+    named = {f"{path}.{f}": fresh[f"{path.replace('.', '/')}/{own}"].T for path in ("out", "enc.b", "enc.a") for f, own in (("weight", "W"), ("bias", "b"))}
+    assert same_bits(from_torch(nested, named), fresh)
+
+
+def test_numbered_modules_go_by_their_numbers_in_whatever_order_a_file_has_them() -> None:
+    net = chain(*(dense(4, 4, relu) for _ in range(12)))
+    params = init(net, 0)
+    assert same_bits(from_torch(net, dict(sorted(to_torch(net, params).items()))), params)
+
+
 BAD: Cases = {
+    "a checkpoint around the state dict": (
+        lambda: from_torch(NET, bad({"model": STATE, "epoch": 3})), TypeError,
+        r"from_torch: arrays must be one state dict \(take arrays\['model'\]\), got a mapping of model, epoch",
+    ),
     "one too few": (
         lambda: from_torch(NET, {n: a for n, a in STATE.items() if n != "2.bias"}), ValueError,
         r"from_torch: arrays must hold 2\.bias for out/b \(2,\), got only 0\.weight, 0\.bias, 2\.weight",
