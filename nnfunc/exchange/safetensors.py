@@ -27,7 +27,19 @@ def save_safetensors(path: FileName, params: State, metadata: Mapping[str, str] 
     Raises:
         ModuleNotFoundError: there is no safetensors (``pip install safetensors``).
         TypeError: `params` are no such mapping, or `metadata` is no mapping of text to text.
+        ValueError: a name is one that the format cannot hold.
         OSError: the file cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from safetensors import safe_open
+        >>> with TemporaryDirectory() as directory:
+        ...     path = Path(directory) / "net.safetensors"
+        ...     save_safetensors(path, {"out/b": np.zeros(2)}, {"epochs": "20"})
+        ...     with safe_open(path, "numpy") as file:
+        ...         print(file.metadata(), file.get_tensor("out/b"))
+        {'epochs': '20'} [0. 0.]
     """
     check_names("save_safetensors", "params", params)
     refuse_nested("save_safetensors", "params", params)
@@ -62,6 +74,16 @@ def load_safetensors(path: FileName, net: Layer | None = None) -> Params:
         ModuleNotFoundError: there is no safetensors (``pip install safetensors``).
         FileNotFoundError, OSError: the file is not there, or cannot be read.
         ValueError: it is no whole safetensors file, or not of the network; the message says what differs.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from nnfunc import dense
+        >>> with TemporaryDirectory() as directory:
+        ...     path = Path(directory) / "net.safetensors"
+        ...     save_safetensors(path, {"b": np.ones(1), "W": np.eye(1)})
+        ...     print(list(load_safetensors(path)), list(load_safetensors(path, dense(1, 1))))  # by name; as init has them
+        ['W', 'b'] ['W', 'b']
     """
     if net is not None:
         check_layer("load_safetensors", "net", net)

@@ -87,6 +87,13 @@ def to_sklearn(net: Layer, params: Params, mlp: Estimator, classes: ArrayLike | 
 
     Raises:
         TypeError, ValueError: the network has what scikit-learn's have not, or there are not as many classes as outputs.
+
+    Example:
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> params = {"0/W": np.array([[2.0]]), "0/b": np.zeros(1), "1/W": np.array([[-1.0, 1.0]]), "1/b": np.array([0.0, -1.0])}
+        >>> mlp = to_sklearn(chain(dense(1, 1, relu), dense(1, 2)), params, MLPClassifier(), classes=["no", "yes"])
+        >>> [str(each) for each in mlp.predict([[-3.0], [3.0]])]  # logits 0 and -1; -6 and 5
+        ['no', 'yes']
     """
     fitting("to_sklearn", net, params)
     given: Any = mlp
