@@ -13,15 +13,16 @@ The house, in the order that the data goes. A room imports only from rooms above
 
     values       what everything is made of: types, checks and the one error message, arrays, keys, params, files
     pieces       what people compose or swap: activations, initializers, layers (with dropout, embedding and norms),
-                 losses, penalties, optimizers (whose one step is in stepping), wrappers of them, clipping, schedules,
-                 monitors, data, metrics
+                 losses (with the targets that they take, and masking of those that are missing), penalties, optimizers
+                 (whose one step is in stepping), wrappers of them, clipping, schedules, monitors, data, metrics
     network      pieces put together and run:
       loop         the one loop, and beside it residual, branches and tap
       guard        every check on a layer, loss or penalty that is not the library's own
       kinds        the table of the library's own layers, and walking a network
       combinators  chain, residual, concatenate, combine, mlp: what is compiled when a network is made
       watching     watched, the one tap: every tensor of a pass
-      boundary     what the verbs are given, checked once; weights, the mean over the batch, losses on logits
+      logits       losses that meet the logits of a network in place of its softmax or sigmoid
+      boundary     what the verbs are given, checked once; weights, the mean over the batch
       verbs        init, forward, loss, grads and their like; calibration
     inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
     transforms   functions of a network: rows (gradients by row, Jacobians), derivatives, ensembles, least_squares
@@ -56,9 +57,9 @@ from nnfunc.pieces.embedding import embedding
 from nnfunc.pieces.initializers import by_fans, constant, glorot_normal, glorot_uniform, he_normal, he_uniform
 from nnfunc.pieces.initializers import lecun_normal, normal, uniform, zeros
 from nnfunc.pieces.layers import activation, columns, dense
-from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, gaussian_nll, huber, mae, masked, mse
-from nnfunc.pieces.losses import poisson_nll, quantile_loss, require_same_shape, sigmoid_cross_entropy
-from nnfunc.pieces.losses import softmax_cross_entropy
+from nnfunc.pieces.losses import binary_cross_entropy, cross_entropy, gaussian_nll, huber, mae, mse, poisson_nll
+from nnfunc.pieces.losses import quantile_loss, sigmoid_cross_entropy, softmax_cross_entropy
+from nnfunc.pieces.masking import masked
 from nnfunc.pieces.metrics import accuracy, confusion_matrix, r2
 from nnfunc.pieces.monitors import early_stopping, reduce_on_plateau
 from nnfunc.pieces.norms import batch_norm, layer_norm
@@ -68,6 +69,7 @@ from nnfunc.pieces.schedules import constant_schedule, cosine_decay_schedule, co
 from nnfunc.pieces.schedules import exponential_decay, join_schedules, linear_schedule, piecewise_constant_schedule
 from nnfunc.pieces.schedules import polynomial_schedule, warmup_cosine_decay_schedule
 from nnfunc.pieces.stepping import sgd_step
+from nnfunc.pieces.targets import require_same_shape
 from nnfunc.pieces.wrappers import averaged, by_name, scaled
 from nnfunc.training.loop import count_steps, finish, train
 from nnfunc.training.shards import sharded_value_and_grads

@@ -12,9 +12,10 @@ from typing import Literal, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, counted_targets, mean_of, misfit, on_logits, prepared
+from nnfunc.network.boundary import counted_rows, counted_targets, mean_of, prepared
 from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of, run
 from nnfunc.network.kinds import children, facts, trained, walk
+from nnfunc.network.logits import misfit, on_logits
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import is_custom
 from nnfunc.values.arrays import all_finite

@@ -8,13 +8,15 @@ from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import counted_rows, final_activation, misfit, prepared
+from nnfunc.network.boundary import counted_rows, prepared
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer, is_own_loss
 from nnfunc.network.kinds import statistics
+from nnfunc.network.logits import final_activation, misfit
 from nnfunc.network.verbs import forward, loss, value_and_grads
 from nnfunc.pieces.data import batches
-from nnfunc.pieces.losses import OWN_LOSSES, unmasked
+from nnfunc.pieces.losses import OWN_LOSSES
+from nnfunc.pieces.masking import unmasked
 from nnfunc.pieces.optimizers import adam
 from nnfunc.values.arrays import lasting
 from nnfunc.values.checks import above_zero, as_number, as_size, check_callable, check_pair, label, looked_up, require

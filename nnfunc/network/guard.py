@@ -15,8 +15,10 @@ from typing import SupportsFloat
 import numpy as np
 
 from nnfunc.pieces.activations import BACK_RULES
-from nnfunc.pieces.losses import OWN_LOSSES, checked_losses, is_masked, unmasked
+from nnfunc.pieces.losses import OWN_LOSSES
+from nnfunc.pieces.masking import is_masked, unmasked
 from nnfunc.pieces.penalties import OWN_PENALTIES
+from nnfunc.pieces.targets import checked_losses
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import (
     arguments_of, base_function, check_callable, describe, looked_up, made_by_calling, problem, require,

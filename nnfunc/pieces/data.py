@@ -12,7 +12,7 @@ from typing import Literal, SupportsFloat, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnfunc.pieces.losses import check_classes
+from nnfunc.pieces.targets import check_classes
 from nnfunc.values.arrays import all_finite, as_array, as_real, check_finite
 from nnfunc.values.checks import FLOAT32, FLOAT64, as_dtype, as_number, as_size, describe, problem, require, shortened
 from nnfunc.values.keys import generator, key_path

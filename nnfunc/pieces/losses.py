@@ -11,23 +11,23 @@ loss that takes the mean over outputs.
 Outputs and targets must have equal shapes; nothing is broadcast. Class targets
 are ints (n,), or one-hot or soft rows (n, k). Losses with several outputs for a
 target take them side by side. A loss on logits refuses a network that ends in
-softmax or sigmoid, and one on probabilities what are none. `masked` makes of any
-loss one of the targets that are not NaN.
+softmax or sigmoid, and one on probabilities what are none. What both must look like
+is in `targets`, and what is done where targets are missing in `masking`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import NoReturn, SupportsFloat
+from typing import SupportsFloat
 
 import numpy as np
 
 from nnfunc.pieces.activations import log_softmax, relu, sigmoid, softmax, softplus
-from nnfunc.values.arrays import as_floats, as_real, in_dtype, locked, number, ones, place, row_starts
-from nnfunc.values.checks import as_flag, as_number, as_share, check_callable, describe, noted, problem, require, says_what_must_be
-from nnfunc.values.types import AnyArray, Array, LossFn, Rows
+from nnfunc.pieces.targets import check_distributions, check_interval, class_targets, in_groups, same_shape
+from nnfunc.values.arrays import as_real, number, ones, row_starts
+from nnfunc.values.checks import as_flag, as_number, require
+from nnfunc.values.types import AnyArray, Array, LossFn
 
 
 @np.errstate(all="ignore")
@@ -152,7 +152,7 @@ def quantile_loss(
     shares: Array = as_real("quantile_loss", "levels", levels).astype(np.float64)
     inside = shares.ndim < 2 and shares.size and 0 < np.min(shares) and np.max(shares) < 1
     require(inside, "quantile_loss", "levels", "be a number in (0, 1) or several", value=levels)
-    z, t = _in_groups("quantile_loss", outputs, targets, shares.size, "levels", "the outputs of each level")
+    z, t = in_groups("quantile_loss", outputs, targets, shares.size, "levels", "the outputs of each level")
     shares = shares.reshape(-1, 1)
     below, above = -shares.astype(z.dtype), (1 - shares).astype(z.dtype)
     e = z - t[:, None]
@@ -185,7 +185,7 @@ def gaussian_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False
     Reference:
         Nix & Weigend (1994); Lakshminarayanan, Pritzel & Blundell (2017), section 2.2.1.
     """
-    z, t = _in_groups("gaussian_nll", outputs, targets, 2, "of means and spreads", "the means, half the outputs")
+    z, t = in_groups("gaussian_nll", outputs, targets, 2, "of means and spreads", "the means, half the outputs")
     mean, s = z[:, 0], z[:, 1]
     v = softplus(s)
     v += number(1e-6, v.dtype)
@@ -222,8 +222,8 @@ def poisson_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False)
     Reference:
         PyTorch's PoissonNLLLoss.
     """
-    z, y = _same_shape("poisson_nll", outputs, targets)
-    _check_interval("poisson_nll", "targets", y, "be finite and at least 0", float(np.finfo(y.dtype).max))
+    z, y = same_shape("poisson_nll", outputs, targets)
+    check_interval("poisson_nll", "targets", y, "be finite and at least 0", float(np.finfo(y.dtype).max))
     rates = np.exp(z)
     return _by_row("poisson_nll", sum_outputs, rates - y * z, rates - y)
 
@@ -259,7 +259,7 @@ def softmax_cross_entropy(
     Reference:
         Bridle (1990); label smoothing as Szegedy et al. (2016), section 7.
     """
-    z, classes, soft = _class_targets("softmax_cross_entropy", outputs, targets, label_smoothing)
+    z, classes, soft = class_targets("softmax_cross_entropy", outputs, targets, label_smoothing)
     n, k = z.shape
     # Class by class, as a maximum along short rows takes five times as long.
     below = np.subtract(z, np.maximum.reduce(z.T.copy(), axis=0)[:, None], order="C")
@@ -317,9 +317,9 @@ def cross_entropy(outputs: Array, targets: AnyArray, label_smoothing: SupportsFl
         array([0.28768207])
     """
     name = "cross_entropy"
-    p, classes, soft = _class_targets(name, outputs, targets, label_smoothing)
+    p, classes, soft = class_targets(name, outputs, targets, label_smoothing)
     ways = "(for logits, use softmax_cross_entropy; for columns that are yes or no each, binary_cross_entropy)"
-    _check_distributions(name, "outputs", p, ways)
+    check_distributions(name, "outputs", p, ways)
     if soft is None:
         soft = np.zeros_like(p)
         soft[np.arange(len(p)), classes] = 1
@@ -353,8 +353,8 @@ def sigmoid_cross_entropy(
         >>> round(float(per_example.mean()), 12)
         0.233144394476
     """
-    z, t = _same_shape("sigmoid_cross_entropy", outputs, targets)
-    _check_interval("sigmoid_cross_entropy", "targets", t, "lie in [0, 1]")
+    z, t = same_shape("sigmoid_cross_entropy", outputs, targets)
+    check_interval("sigmoid_cross_entropy", "targets", t, "lie in [0, 1]")
     weight = as_number("sigmoid_cross_entropy", "pos_weight", pos_weight, least=0)
     # On the side of yes, 1 - t is paid for each unit of z, on that of no, t: nothing is a difference of large numbers.
     sign = np.copysign(number(1, z.dtype), z)
@@ -405,163 +405,17 @@ def binary_cross_entropy(
         array([0.105, 2.303])
     """
     name = "binary_cross_entropy"
-    p, t = _same_shape(name, outputs, targets)
-    _check_interval(name, "targets", t, "lie in [0, 1]")
-    _check_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
+    p, t = same_shape(name, outputs, targets)
+    check_interval(name, "targets", t, "lie in [0, 1]")
+    check_interval(name, "outputs", p, "be probabilities in [0, 1] (for logits, use sigmoid_cross_entropy)")
     yes, no = t * as_number(name, "pos_weight", pos_weight, least=0), 1 - t
     per_element = _if_any(yes, -yes * np.log(p)) + _if_any(no, -no * np.log1p(-p))
     return _by_row(name, sum_outputs, per_element, _if_any(yes, -yes / p) - _if_any(no, -no / (1 - p)))
 
 
-def masked(loss_fn: LossFn) -> LossFn:
-    """Return a loss in which targets that are NaN do not count: a row's loss is that of the targets it has.
-
-    Rows that lack the same columns are given to `loss_fn` together, without these columns of targets
-    and of outputs; where the outputs hold a multiple of the targets' columns, as for `quantile_loss`,
-    without these of each multiple. Targets (n,) beside outputs (n, k) are classes: those that are there
-    become integers, if all are whole. In the verbs and `train`, a row without any target is as if it
-    were not there; called by itself, the loss gives it 0. Without NaN it is `loss_fn`.
-
-    Args:
-        loss_fn: any loss of targets (n,) or (n, k), with its options: ``masked(partial(huber, delta=2.0))``.
-
-    Raises:
-        TypeError: `loss_fn` is no function of outputs and targets.
-        ValueError: in the loss: outputs do not hold a multiple of the targets' columns, or as `loss_fn`.
-
-    Example:
-        >>> per_example, d = masked(mse)(np.ones((3, 2)), np.array([[3.0, np.nan], [3.0, 0.0], [np.nan, np.nan]]))
-        >>> per_example  # 4 / 1, (4 + 1) / 2 and nothing
-        array([4. , 2.5, 0. ])
-        >>> d
-        array([[-4.,  0.],
-               [-2.,  1.],
-               [ 0.,  0.]])
-    """
-    check_callable("masked", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)", 2)
-    return partial(masked_loss, loss_fn)
-
-
-@np.errstate(all="ignore")
-def masked_loss(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
-    """Compute a loss of the targets that are not NaN; see `masked`.
-
-    Example:
-        >>> masked_loss(softmax_cross_entropy, np.zeros((2, 2)), np.array([np.nan, 1.0]))[0]
-        array([0.        , 0.69314718])
-    """
-    outputs, targets = _as_arrays("masked", outputs, targets)
-    gaps, n = np.isnan(targets), len(outputs)
-    if not gaps.any():
-        return loss_fn(outputs, as_classes(targets) if targets.ndim < outputs.ndim else targets)
-    constraint = f"have one row for each of the {n} of outputs"
-    require(targets.ndim and len(targets) == n, "masked", "targets", constraint, targets.shape)
-    per_example, d = np.zeros(n, outputs.dtype), np.zeros(outputs.shape, outputs.dtype)
-    lacking, which, sizes = np.unique(gaps.reshape(n, -1), axis=0, return_inverse=True, return_counts=True)
-    alike = np.split(np.argsort(which.reshape(-1), kind="stable"), np.cumsum(sizes)[:-1])
-    for gap, rows in zip(lacking, alike, strict=True):
-        there = np.flatnonzero(~gap)
-        if not there.size:
-            continue
-        own: Rows | tuple[AnyArray, ...] = rows
-        y = targets[rows]
-        if there.size < gap.size:
-            fits = outputs.ndim == targets.ndim == 2 and not outputs.shape[1] % gap.size
-            constraint = f"have shape (n, {gap.size}), or a multiple of these columns, where a row lacks some of its targets"
-            require(fits, "masked", "outputs", constraint, outputs.shape)
-            columns = np.arange(outputs.shape[1]).reshape(-1, gap.size)[:, there]
-            own, y = (rows[:, None], columns.reshape(-1)), y[:, there]
-        z = outputs[own]
-        try:
-            y = as_classes(y) if y.ndim < z.ndim else y
-            per_example[rows], d[own] = checked_losses("masked", loss_fn(locked(z), locked(y)), z)
-        except (ValueError, FloatingPointError) as error:
-            if not says_what_must_be(error):
-                raise
-            raise noted(error, f"of the {len(rows)} rows from row {rows[0]} on that lack the same targets") from error
-    return per_example, d
-
-
-def is_masked(loss_fn: LossFn) -> bool:
-    """Say whether targets that are NaN do not count in a loss.
-
-    Example:
-        >>> is_masked(masked(mse)), is_masked(mse)
-        (True, False)
-    """
-    return isinstance(loss_fn, partial) and loss_fn.func is masked_loss
-
-
-def unmasked(loss_fn: LossFn) -> LossFn:
-    """Return the loss inside `masked`, or what is given.
-
-    Example:
-        >>> unmasked(masked(mse)) is unmasked(mse) is mse
-        True
-    """
-    return unmasked(loss_fn.args[0]) if isinstance(loss_fn, partial) and loss_fn.func is masked_loss else loss_fn
-
-
-def checked_losses(function: str, result: tuple[Array, Array], outputs: Array) -> tuple[Array, Array]:
-    """Return what a user's loss gave for outputs, if it is losses row by row and their gradient.
-
-    Example:
-        >>> checked_losses("loss", (np.ones(1), np.ones(2)), np.ones((1, 2)))
-        Traceback (most recent call last):
-        ...
-        ValueError: loss: loss_fn must return a gradient of shape (1, 2), that of the outputs,
-        got float64 array of shape (2,)
-    """
-    if type(result) is not tuple or len(result) != 2:
-        raise TypeError(problem(function, "loss_fn", "return a pair (per_example, d_outputs)", describe(result)))
-    per_example, d = result
-    if type(per_example) is not np.ndarray or per_example.shape != (len(outputs),) or per_example.dtype.kind != "f":
-        constraint = f"return per-example losses of shape ({len(outputs)},), not yet averaged"
-        raise ValueError(problem(function, "loss_fn", constraint, describe(per_example)))
-    if type(d) is not np.ndarray or d.shape != outputs.shape:
-        constraint = f"return a gradient of shape {outputs.shape}, that of the outputs"
-        raise ValueError(problem(function, "loss_fn", constraint, describe(d)))
-    if d.dtype != outputs.dtype:
-        raise TypeError(problem(function, "loss_fn", f"keep the dtype {outputs.dtype} of the outputs", d))
-    return per_example, d
-
-
-def require_same_shape(function: str, outputs: Array, targets: AnyArray) -> None:
-    """Raise unless targets have the shape of the outputs: what every loss asks first, as NumPy would broadcast.
-
-    Args:
-        function: the name of the loss, with which the message begins.
-        outputs: what the loss was given.
-        targets: likewise.
-
-    Raises:
-        ValueError: the shapes differ, (n,) and (n, 1) too.
-        TypeError: one of them is no array.
-
-    Example:
-        >>> require_same_shape("brier", np.zeros((3, 1)), np.zeros(3))
-        Traceback (most recent call last):
-        ...
-        ValueError: brier: targets must have the shape (3, 1) of the outputs (np.reshape(targets, (3, 1)) has it), got (3,)
-    """
-    if not isinstance(outputs, np.ndarray) or not isinstance(targets, np.ndarray):
-        wrong = "targets" if isinstance(outputs, np.ndarray) else "outputs"
-        raise TypeError(problem(function, wrong, "be an array", describe(targets if wrong == "targets" else outputs)))
-    if outputs.shape != targets.shape:
-        _refuse_shape(function, targets, outputs.shape, "the outputs")
-
-
-def _refuse_shape(function: str, targets: AnyArray, shape: tuple[int, ...], of: str) -> NoReturn:
-    """Raise that targets must have another shape, and how they get it, if that is known."""
-    hint = ""
-    if [n for n in targets.shape if n != 1] == [n for n in shape if n != 1]:
-        hint = f" (np.reshape(targets, {shape}) has it)"
-    raise ValueError(problem(function, "targets", f"have the shape {shape} of {of}{hint}", targets.shape))
-
-
 def _errors(function: str, outputs: Array, targets: AnyArray) -> Array:
     """Return outputs - targets."""
-    outputs, targets = _same_shape(function, outputs, targets)
+    outputs, targets = same_shape(function, outputs, targets)
     e: Array = outputs - targets
     return e
 
@@ -598,153 +452,6 @@ def _if_any(t: Array, terms: Array) -> Array:
     """Return the terms of targets, which are 0 where a target is 0."""
     counted: Array = np.where(t == 0, 0, terms)
     return counted
-
-
-def _same_shape(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
-    """Return both as float arrays of one dtype, if their shapes are equal."""
-    outputs, targets = _as_arrays(function, outputs, targets)
-    require_same_shape(function, outputs, targets)
-    return outputs, targets if targets.dtype == outputs.dtype else in_dtype(function, "targets", targets, outputs.dtype)
-
-
-def as_classes(labels: AnyArray) -> AnyArray:
-    """Return classes that came as floats, as those among NaN must, as integers, if all are whole.
-
-    Example:
-        >>> as_classes(np.array([2.0, 0.0])), as_classes(np.array([2.5, 0.0]))
-        (array([2, 0]), array([2.5, 0. ]))
-    """
-    is_whole = labels.dtype.kind == "f" and ((np.abs(labels) < 2.0**53) & (labels == np.rint(labels))).all()
-    return labels.astype(np.int64) if is_whole else labels
-
-
-def _in_groups(
-    function: str, outputs: Array, targets: AnyArray, groups: int, kind: str, of: str
-) -> tuple[Array, Array]:
-    """Return outputs that hold the columns of the targets `groups` times, as (n, groups, k), and targets (n, k)."""
-    outputs, targets = _as_arrays(function, outputs, targets)
-    if targets.ndim == 2 and outputs.shape != (len(outputs), groups * targets.shape[1]):
-        k = targets.shape[1]
-        constraint = f"have shape {(len(outputs), groups * k)}, {groups} ({kind}) times {k} (columns of targets)"
-        raise ValueError(problem(function, "outputs", constraint, outputs.shape))
-    fits = outputs.ndim == 2 and not outputs.shape[1] % groups
-    require(fits, function, "outputs", f"have shape (n, {groups} k), for targets of k columns", outputs.shape)
-    shape = len(outputs), outputs.shape[1] // groups
-    if targets.shape != shape:
-        _refuse_shape(function, targets, shape, of)
-    return outputs.reshape(shape[0], groups, shape[1]), in_dtype(function, "targets", targets, outputs.dtype)
-
-
-def _as_arrays(function: str, outputs: Array, targets: AnyArray) -> tuple[Array, AnyArray]:
-    """Return outputs as floats, with at least one row and one column, and targets as numbers."""
-    if type(outputs) is not np.ndarray or outputs.dtype.kind != "f" or not outputs.ndim or not outputs.size:
-        outputs = as_floats(function, "outputs", outputs)
-        require(outputs.ndim and outputs.size, function, "outputs", "hold at least one row and one column", outputs)
-    if type(targets) is not np.ndarray or targets.dtype.kind not in "fiub":
-        targets = as_real(function, "targets", targets)
-    return outputs, targets
-
-
-def _class_targets(
-    function: str, outputs: Array, targets: AnyArray, label_smoothing: SupportsFloat
-) -> tuple[Array, AnyArray, Array | None]:
-    """Return the outputs, the targets as given and, unless they are plain ints, as probabilities.
-
-    Example:
-        >>> _class_targets("cross_entropy", np.zeros((1, 2)), np.array([1]), 0.5)[2]
-        array([[0.25, 0.75]])
-    """
-    outputs, targets = _as_arrays(function, outputs, targets)
-    if outputs.ndim != 2:
-        raise ValueError(problem(function, "outputs", "have shape (n, k), one column per class", outputs.shape))
-    n, k = outputs.shape
-    smoothing = as_share(function, "label_smoothing", label_smoothing)
-    soft: Array
-    if targets.ndim == 1:
-        check_classes(function, "targets", targets, k, n)
-        if not smoothing:
-            return outputs, targets, None
-        soft = (targets[:, None] == np.arange(k)).astype(outputs.dtype)
-    elif targets.shape == outputs.shape:
-        soft = targets if targets.dtype == outputs.dtype else in_dtype(function, "targets", targets, outputs.dtype)
-        _check_distributions(function, "targets", soft)
-    else:
-        constraint = f"have shape ({n},) as class numbers or {(n, k)} as probabilities"
-        raise ValueError(problem(function, "targets", constraint, targets.shape))
-    if smoothing:
-        soft = (1 - smoothing) * soft + smoothing / k
-    return outputs, targets, soft
-
-
-def check_classes(function: str, argument: str, labels: AnyArray, k: int | None, n: int) -> None:
-    """Raise unless `labels` are n integers from 0 to k - 1, or from 0 on if k is none.
-
-    Example:
-        >>> check_classes("accuracy", "y", np.array([0, 3]), 3, 2)
-        Traceback (most recent call last):
-        ...
-        ValueError: accuracy: y must be classes from 0 to 2 (classes, y = np.unique(y, return_inverse=True) numbers
-        those that occur), got 3 at row 1
-    """
-    if labels.shape != (n,):
-        raise ValueError(problem(function, argument, f"have shape ({n},), one class per row", labels.shape))
-    if labels.dtype.kind not in "iu":
-        raise TypeError(_no_classes(function, argument, labels))
-    low, high = _ends(labels)
-    if low < 0 or (k is not None and high >= k):
-        row = int(np.flatnonzero((labels < 0) if k is None else (labels < 0) | (labels >= k))[0])
-        constraint = "be classes from 0 on" if k is None else f"be classes from 0 to {k - 1}"
-        if k is None or len(np.unique(labels)) <= k:
-            constraint += f" (classes, {argument} = np.unique({argument}, return_inverse=True) numbers those that occur)"
-        raise ValueError(problem(function, argument, constraint, f"{labels[row]} at row {row}"))
-
-
-def _no_classes(function: str, argument: str, labels: AnyArray) -> str:
-    """Say why numbers that are no integers are no classes, and what makes classes of them without a loss."""
-    with np.errstate(all="ignore"):
-        lost = np.flatnonzero(~np.isfinite(labels) | (labels != np.asarray(labels, np.int64)))
-    if not lost.size:
-        constraint = f"be integers, as class numbers are (convert with np.asarray({argument}).astype(int))"
-        return problem(function, argument, constraint, labels)
-    row = f"{labels[lost[0]]} at row {lost[0]} of a {describe(labels)}"
-    if not np.isfinite(labels).all():
-        advice = f"np.flatnonzero(np.isfinite({argument})) gives the rows that have one"
-        given = labels[~np.isnan(labels)]
-        if argument == "targets" and given.size and as_classes(given).dtype.kind == "i":  # those of a loss
-            advice += ", masked(loss_fn) leaves out the others"
-        constraint = f"be integers, as class numbers are ({advice})"
-    else:
-        line = f"classes, {argument} = np.unique({argument}, return_inverse=True)"
-        constraint = f"be integers, as class numbers are ({line} numbers the values that occur; mse takes numbers)"
-    return problem(function, argument, constraint, row)
-
-
-def _check_distributions(function: str, argument: str, p: Array, hint: str = "") -> None:
-    """Raise ValueError if a row is negative somewhere or does not sum to 1, but for rounding."""
-    wrong = (np.minimum.reduce(p, axis=1) < 0) | (np.abs(np.add.reduce(p, axis=1) - 1) > 1e-3)
-    if wrong.any():  # which a NaN is not: it makes the loss NaN, and `loss` says where it came from
-        row = int(np.flatnonzero(wrong)[0])
-        constraint = f"be probabilities that sum to 1 in each row{hint and ' ' + hint}"
-        raise ValueError(problem(function, argument, constraint, f"{describe(p[row].tolist())} at row {row}"))
-
-
-def _ends(a: AnyArray) -> tuple[float, float]:
-    """Return the least and the greatest value."""
-    if a.size <= 64:  # of few numbers, Python is faster than a call of NumPy
-        values = a.tolist() if a.ndim == 1 else a.ravel().tolist()
-        return min(values), max(values)
-    return np.minimum.reduce(a, axis=None), np.maximum.reduce(a, axis=None)
-
-
-def _check_interval(function: str, argument: str, a: Array, constraint: str, most: float = 1.0) -> None:
-    """Raise ValueError if an element lies outside [0, most], but for rounding."""
-    low, high = _ends(a)
-    if low >= 0 and high <= most:
-        return
-    # A NaN is no error here: it makes the loss NaN, and `loss` says where it came from.
-    outside = (a < 0) | (a > most + 1e-6)
-    if outside.any():
-        raise ValueError(problem(function, argument, constraint, place(a, outside)))
 
 
 # Where a network's last activation does not belong to the loss: what the network must do, and the ways out.

@@ -7,7 +7,7 @@ from typing import SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.pieces.losses import check_classes, require_same_shape
+from nnfunc.pieces.targets import check_classes, require_same_shape
 from nnfunc.values.arrays import as_real, check_finite, where_not_finite
 from nnfunc.values.checks import as_number, problem, require
 from nnfunc.values.types import AnyArray, Array, Rows

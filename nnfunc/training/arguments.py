@@ -18,7 +18,8 @@ from nnfunc.network.boundary import counted_targets, loss_value, prepared, which
 from nnfunc.network.calibration import calibrate, check_all_are_found
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
-from nnfunc.pieces.losses import as_classes, is_masked
+from nnfunc.pieces.masking import is_masked
+from nnfunc.pieces.targets import as_classes
 from nnfunc.pieces.wrappers import check_step, step_result
 from nnfunc.training.state import Report, StepReport
 from nnfunc.values.arrays import all_finite, as_inputs, as_targets, check_finite, is_read_only_map, locked

@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike
 
 from nnfunc.inspection.comparison import refuse_misfits
 from nnfunc.inspection.diagnosis import Diagnosis, diagnose
-from nnfunc.network.boundary import on_logits, prepared, value_and_grads_pass
+from nnfunc.network.boundary import prepared, value_and_grads_pass
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import statistics, trained
+from nnfunc.network.logits import on_logits
 from nnfunc.pieces.clipping import global_norm
 from nnfunc.pieces.data import as_rows, batches
-from nnfunc.pieces.losses import is_masked
+from nnfunc.pieces.masking import is_masked
 from nnfunc.pieces.monitors import early_stopping
 from nnfunc.pieces.norms import statistics_among
 from nnfunc.pieces.optimizers import sgd

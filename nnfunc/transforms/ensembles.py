@@ -10,15 +10,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import blocks, by_blocks, in_order, means_of, on_logits, value_and_grads_pass
+from nnfunc.network.boundary import blocks, by_blocks, in_order, means_of, value_and_grads_pass
 from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
 from nnfunc.network.kinds import check_needs_no_key, children, guarded, trained, with_forwards
+from nnfunc.network.logits import on_logits
 from nnfunc.network.loop import chain_forward, combined_forward, residual_forward
 from nnfunc.network.verbs import forward as forward_of_one
 from nnfunc.pieces.activations import Rule, relu, relu_in_place
 from nnfunc.pieces.layers import activation_forward, check_columns, check_fields, columns_forward, dense_forward
 from nnfunc.pieces.layers import dense_shapes, identity_forward
-from nnfunc.pieces.losses import is_masked
+from nnfunc.pieces.masking import is_masked
 from nnfunc.pieces.penalties import own_penalties
 from nnfunc.values.arrays import as_inputs, as_real, as_targets, check_finite, ones
 from nnfunc.values.checks import above_zero, as_tuple, listed, noted, problem, require

@@ -16,9 +16,10 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.network.boundary import in_order, loss_pass, on_logits, prepared, which_count
+from nnfunc.network.boundary import in_order, loss_pass, prepared, which_count
 from nnfunc.network.guard import check_layer, losses_of, run
 from nnfunc.network.kinds import children, facts, guarded, map_layers, unwrapped
+from nnfunc.network.logits import on_logits
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.embedding import embedding_forward
 from nnfunc.pieces.layers import dense_forward

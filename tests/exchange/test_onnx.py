@@ -12,7 +12,7 @@ import pytest
 
 from nnfunc import (
     AnyArray, Array, InputGradient, Key, Layer, Params, Pullback, activation, batch_norm, calibrate, chain, columns, combine, concatenate, dense,
-    dropout, elu, embedding, fit_scaler, forward, gelu, init, layer_norm, leaky_relu, log_softmax, relu, residual, silu, softplus,
+    dropout, elu, embedding, fit_scaler, forward, gelu, init, layer_norm, leaky_relu, log_softmax, relu, residual, silu,
     standardize, tanh,
 )  # fmt: skip
 from nnfunc.exchange import to_onnx

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnfunc import (
-    Array, Layer, Params, activation, batch_norm, calibrate, chain, columns, combine, concatenate, dense, elu, embedding, fit_scaler, forward,
+    Array, Params, activation, batch_norm, calibrate, chain, columns, combine, concatenate, dense, elu, embedding, fit_scaler, forward,
     gelu, init, layer_norm, leaky_relu, log_softmax, mlp, relu, residual, sigmoid, silu, softmax, softplus, standardize, tanh,
 )  # fmt: skip
 from nnfunc.exchange import to_c, to_python

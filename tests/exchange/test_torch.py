@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnfunc import (
-    AnyArray, Layer, activation, batch_norm, calibrate, chain, columns, combine, concatenate, dense, dropout, elu, embedding,
+    AnyArray, Layer, activation, batch_norm, calibrate, chain, columns, combine, dense, dropout, elu, embedding,
     gelu, init, layer_norm, leaky_relu, relu, residual, sigmoid, softmax, tanh,
 )  # fmt: skip
 from nnfunc.exchange import from_torch, to_torch

@@ -19,7 +19,6 @@ from nnfunc.testing import (
     check_penalty,
     check_pure,
     check_schedule,
-    check_transform,
 )
 from tests.layers import elementwise
 from tests.testing.makers import CLASSES, LOGITS, TARGETS, VALUES, X
