@@ -70,6 +70,7 @@ from nnfunc.pieces.schedules import exponential_decay, join_schedules, linear_sc
 from nnfunc.pieces.schedules import polynomial_schedule, warmup_cosine_decay_schedule
 from nnfunc.pieces.stepping import sgd_step
 from nnfunc.pieces.targets import require_same_shape
+from nnfunc.pieces.targets import require_same_shape
 from nnfunc.pieces.wrappers import averaged, by_name, scaled
 from nnfunc.training.loop import count_steps, finish, train
 from nnfunc.training.shards import sharded_value_and_grads

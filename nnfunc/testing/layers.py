@@ -116,11 +116,8 @@ def check_layer(
             keyless = few and len(modes) == 2 and _same_without_key(layer, away, own, dy)
     except Exception as error:
         return judged("check_layer", [form, stumbled(error)], report)
-    for argument, names, known in (("fixed", fixed, tuple(held)), ("surrogate", surrogate, (*held, "x"))):
-        for name in names:
-            if name not in known:
-                constraint = f"hold names of params ({', '.join(known)})"
-                raise ValueError(problem("check_layer", argument, constraint, repr(name)))
+    _check_declared("fixed", fixed, tuple(held))
+    _check_declared("surrogate", surrogate, (*held, "x"))
     none = set(fixed) | set(statistics(layer)) | set(surrogate)
     moved = tuple(name for name in held if name not in none)
     points = [(held, rows), (away, own)]
@@ -130,16 +127,16 @@ def check_layer(
         points.append((below, own))  # what is drawn or starts above 0 does not always stay there
     given, declared = partial(not_applicable, "params were given"), partial(not_applicable, "declared")
     laws: list[Law] = [form, ("init", partial(_init, layer, few) if params is None else given)]
-    for mode in modes[:1] if keyless else modes:
-        which = "inference" if mode is None else "training"
+    tried = modes[:1] if keyless else modes
+    named = [(mode, "inference" if mode is None else "training") for mode in tried]
+    for mode, which in named:
         there_and_back = partial(_there_and_back, layer, key=mode)
         laws += purity_laws(there_and_back, (dict(away), own, dy), ("params", "x", "dy"), which)
     # A row that is not finite may be any one: all are looked at, where that takes no long time.
     whole = rows if affordable(held, inputs) < _FEW else locked(inputs)
     kept = none - set(surrogate)
     laws += [("finite", partial(_finite, layer, (held, whole), (away, own), modes, kept, x_slope, few))]
-    for mode in modes[:1] if keyless else modes:
-        which = "inference" if mode is None else "training"
+    for mode, which in named:
         laws += [
             (f"calls apart, {which}", partial(_calls_apart, layer, away, own, mode, x_slope)),
             (f"gradient, {which}", partial(_gradient, layer, points, mode, moved, x_slope and "x" not in surrogate)),
@@ -158,11 +155,18 @@ def check_layer(
         ("stable", partial(stable_law, everything, np.concatenate([own, -own])) if x_slope else declared),
         ("offset", partial(_offset, layer, held, own, modes) if x_slope else declared),
         ("precision", partial(precision_law, lambda given: quiet(given["x"]), {"x": own}) if x_slope else declared),
-        ("linear way back", partial(_linear, layer, away, own, modes[:1] if keyless else modes)),
-        ("memory layout", partial(_layout, layer, away, own, modes[:1] if keyless else modes)),
+        ("linear way back", partial(_linear, layer, away, own, tried)),
+        ("memory layout", partial(_layout, layer, away, own, tried)),
         ("same at the end", partial(_as_at_first, layer, away, own, dy, modes[0], at_first)),
     ]
     return judged("check_layer", laws, report)
+
+
+def _check_declared(argument: str, names: Collection[str], known: tuple[str, ...]) -> None:
+    """Raise ValueError if what is declared of some names is of a name that is not there."""
+    for name in names:
+        if name not in known:
+            raise ValueError(problem("check_layer", argument, f"hold names of params ({', '.join(known)})", repr(name)))
 
 
 def _same_without_key(layer: Layer, params: Params, x: Array, dy: Array) -> bool:

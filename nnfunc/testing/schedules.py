@@ -134,11 +134,12 @@ def check_monitor(monitor: Monitor, *, report: bool = False) -> list[LawResult]:
     Laws:
         form: a flat state of arrays, of numbers, with the same names, shapes
         and dtypes after each update; purity, for a metric that is better, worse
-        or NaN, though arrays of the state may be handed back; a sequence of metrics gives the same states again, also from a
-        state that was stored, and whatever was watched in between; NaN is no
-        error, and never the ``best``; ``best`` never rises and is never below
-        what was seen; ``improved`` tells of no worse metric, and ``stop`` does
-        not stand at the start.
+        or NaN, though arrays of the state may be handed back; a sequence of
+        metrics gives the same states again, also from a state that was stored,
+        and whatever was watched in between; NaN is no error, and never the
+        ``best``; ``best`` never rises and is never below what was seen;
+        ``improved`` tells of no worse metric, and ``stop`` does not stand at
+        the start.
 
     Args:
         monitor: the pair.
@@ -154,93 +155,106 @@ def check_monitor(monitor: Monitor, *, report: bool = False) -> list[LawResult]:
         {'pass'}
     """
     check_pair("check_monitor", "monitor", monitor, "(init, update)", Monitor)
-    init, update = monitor
-
-    def form() -> Verdict:
-        state = init()
-        if not isinstance(state, Mapping):
-            breach("init's state", "be a flat mapping of names to arrays", state)
-        for name, array in state.items():
-            if not isinstance(array, (np.ndarray, np.generic)) or array.dtype.kind not in "fiub":
-                cause = "a state is stored: np.asarray makes an array of a number"
-                breach(f"init's state[{name!r}]", "be an array of numbers", array, cause)
-        for metric in _METRICS:
-            after = update(state, metric)
-            if not isinstance(after, Mapping) or set(after) != set(state):
-                breach("update's state", f"have the names of init's ({', '.join(state)})", after)
-            for name, array in after.items():
-                given = np.asarray(state[name])
-                if not isinstance(array, np.ndarray) or (array.dtype, array.shape) != (given.dtype, given.shape):
-                    breach(f"update's state[{name!r}]", f"stay a {given.dtype} array of shape {given.shape}", array)
-            state = after
-        return "pass", f"state of {len(state)} arrays"
-
-    def nan_is_never_best() -> Verdict:
-        state: State = init()
-        for metric in (math.nan, 1.0, math.nan):
-            state = update(state, metric)
-            if math.isnan(metric) and "improved" in state and bool(state["improved"]):
-                breach("improved after NaN", "be False", True)
-        if "best" not in state:
-            return not_applicable("no best in the state")
-        if float(state["best"]) != 1.0:
-            cause = "a comparison with NaN is False either way; ask whether the metric is less, not if it is no less"
-            breach("best after NaN, 1 and NaN", "be 1", float(state["best"]), cause)
-        return "pass", ""
-
-    def states(start: State, metrics: tuple[float, ...]) -> list[State]:
-        found = [start]
-        for metric in metrics:
-            found.append(update(found[-1], metric))
-        return found
-
-    def sequences() -> Verdict:
-        found, cause = states(init(), _METRICS), "something that decides is kept outside of the state"
-        for between in ((), (9.0,) * 40, (0.5, 0.25) * 20):
-            states(init(), between)
-            if bits(states(init(), _METRICS)) != first or bits(found) != first:
-                breach("the same metrics", "give the same states again", "others", cause)
-        for i in range(0, len(_METRICS), 7):
-            stored: State = freeze({n: np.asarray(a) for n, a in pickle.loads(pickle.dumps(dict(found[i]))).items()})
-            if bits(states(stored, _METRICS[i : i + 20])[1:]) != bits(found[i + 1 : i + 21]):
-                breach("a state", "go on the same when it was stored and read again", "other states", cause)
-        return "pass", f"{len(_METRICS)} metrics"
-
-    def told() -> Verdict:
-        start = init()
-        known = [name for name in ("best", "improved", "stop") if name in start]
-        if not known:
-            return not_applicable("no best, improved or stop in the state")
-        if "stop" in start and bool(start["stop"]):
-            breach("stop", "not stand before the first metric", True)
-        lowest, best = math.inf, math.inf
-        for metric, state in zip(_METRICS, states(start, _METRICS)[1:], strict=True):
-            worse = not metric < lowest
-            lowest = min(lowest, metric) if not math.isnan(metric) else lowest
-            if "best" in state:
-                now = float(state["best"])
-                if now > best or now < lowest or math.isnan(now):
-                    cause = "the lower the better: of what should rise, the negative is watched"
-                    constraint = f"not rise, and not be below {lowest:g}, the lowest so far"
-                    breach(f"best after {metric:g}", constraint, f"{now:g} after {best:g}", cause)
-                best = now
-            if worse and "improved" in state and bool(state["improved"]):
-                breach(f"improved after {metric:g}", f"be False, as {lowest:g} was seen before", True)
-        return "pass", ", ".join(known)
-
+    form: Law = ("form", partial(_monitor_form, monitor))
     try:
         # Before anything else, as a count that is kept elsewhere shows only until it is full.
-        first = bits(states(init(), _METRICS))
-        held = dict(update(init(), 1.0))
+        first = bits(_states(monitor, monitor[0](), _METRICS))
+        held = dict(monitor[1](monitor[0](), 1.0))
     except Exception as error:
-        return judged("check_monitor", [("form", form), stumbled(error)], report)
+        return judged("check_monitor", [form, stumbled(error)], report)
     laws: list[Law] = [
-        ("form", form),
+        form,
         *(
             law for metric, which in ((0.5, ""), (2.0, "worse"), (1.0, "equal"), (math.nan, "NaN"))
-            for law in purity_laws(update, (held, metric), ("state", "metric"), which)
+            for law in purity_laws(monitor[1], (held, metric), ("state", "metric"), which)
             if not law[0].startswith("no aliasing") and (not which or law[0].startswith(("arg", "same")))
         ),
-        ("sequences", sequences), ("NaN", nan_is_never_best), ("best", told),
+        ("sequences", partial(_sequences, monitor, first)), ("NaN", partial(_nan_is_never_best, monitor)),
+        ("best", partial(_told, monitor)),
     ]
     return judged("check_monitor", laws, report)
+
+
+def _monitor_form(monitor: Monitor) -> Verdict:
+    """A flat state of arrays of numbers, which keep their names, shapes and dtypes."""
+    init, update = monitor
+    state = init()
+    if not isinstance(state, Mapping):
+        breach("init's state", "be a flat mapping of names to arrays", state)
+    for name, array in state.items():
+        if not isinstance(array, (np.ndarray, np.generic)) or array.dtype.kind not in "fiub":
+            cause = "a state is stored: np.asarray makes an array of a number"
+            breach(f"init's state[{name!r}]", "be an array of numbers", array, cause)
+    for metric in _METRICS:
+        after = update(state, metric)
+        if not isinstance(after, Mapping) or set(after) != set(state):
+            breach("update's state", f"have the names of init's ({', '.join(state)})", after)
+        for name, array in after.items():
+            given = np.asarray(state[name])
+            if not isinstance(array, np.ndarray) or (array.dtype, array.shape) != (given.dtype, given.shape):
+                breach(f"update's state[{name!r}]", f"stay a {given.dtype} array of shape {given.shape}", array)
+        state = after
+    return "pass", f"state of {len(state)} arrays"
+
+
+def _nan_is_never_best(monitor: Monitor) -> Verdict:
+    """NaN is no error, and never the best."""
+    init, update = monitor
+    state: State = init()
+    for metric in (math.nan, 1.0, math.nan):
+        state = update(state, metric)
+        if math.isnan(metric) and "improved" in state and bool(state["improved"]):
+            breach("improved after NaN", "be False", True)
+    if "best" not in state:
+        return not_applicable("no best in the state")
+    if float(state["best"]) != 1.0:
+        cause = "a comparison with NaN is False either way; ask whether the metric is less, not if it is no less"
+        breach("best after NaN, 1 and NaN", "be 1", float(state["best"]), cause)
+    return "pass", ""
+
+
+def _states(monitor: Monitor, start: State, metrics: tuple[float, ...]) -> list[State]:
+    """Return a state and those that metrics make of it, one after another."""
+    found = [start]
+    for metric in metrics:
+        found.append(monitor[1](found[-1], metric))
+    return found
+
+
+def _sequences(monitor: Monitor, first: object) -> Verdict:
+    """The same metrics give the same states, whatever was watched in between, and from a state that was stored."""
+    init, _ = monitor
+    found, cause = _states(monitor, init(), _METRICS), "something that decides is kept outside of the state"
+    for between in ((), (9.0,) * 40, (0.5, 0.25) * 20):
+        _states(monitor, init(), between)
+        if bits(_states(monitor, init(), _METRICS)) != first or bits(found) != first:
+            breach("the same metrics", "give the same states again", "others", cause)
+    for i in range(0, len(_METRICS), 7):
+        stored: State = freeze({n: np.asarray(a) for n, a in pickle.loads(pickle.dumps(dict(found[i]))).items()})
+        if bits(_states(monitor, stored, _METRICS[i : i + 20])[1:]) != bits(found[i + 1 : i + 21]):
+            breach("a state", "go on the same when it was stored and read again", "other states", cause)
+    return "pass", f"{len(_METRICS)} metrics"
+
+
+def _told(monitor: Monitor) -> Verdict:
+    """Best never rises, improved tells of no worse metric, and stop does not stand at the start."""
+    start = monitor[0]()
+    known = [name for name in ("best", "improved", "stop") if name in start]
+    if not known:
+        return not_applicable("no best, improved or stop in the state")
+    if "stop" in start and bool(start["stop"]):
+        breach("stop", "not stand before the first metric", True)
+    lowest, best = math.inf, math.inf
+    for metric, state in zip(_METRICS, _states(monitor, start, _METRICS)[1:], strict=True):
+        worse = not metric < lowest
+        lowest = min(lowest, metric) if not math.isnan(metric) else lowest
+        if "best" in state:
+            now = float(state["best"])
+            if now > best or now < lowest or math.isnan(now):
+                cause = "the lower the better: of what should rise, the negative is watched"
+                constraint = f"not rise, and not be below {lowest:g}, the lowest so far"
+                breach(f"best after {metric:g}", constraint, f"{now:g} after {best:g}", cause)
+            best = now
+        if worse and "improved" in state and bool(state["improved"]):
+            breach(f"improved after {metric:g}", f"be False, as {lowest:g} was seen before", True)
+    return "pass", ", ".join(known)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import nnfunc
-from nnfunc import exchange, transforms
+from nnfunc import exchange, testing, transforms
 
 PACKAGE = Path(nnfunc.__file__).parent
 FILES = {str(file.relative_to(PACKAGE)): file for file in sorted(PACKAGE.rglob("*.py"))}
@@ -100,10 +100,18 @@ def test_what_is_no_fault_passes(name: str) -> None:
     assert faults(RIGHT[name]) == []
 
 
-PUBLIC = {name: getattr(room, name) for room in (nnfunc, transforms, exchange) for name in room.__all__}
+PUBLIC = {name: getattr(room, name) for room in (nnfunc, transforms, exchange, testing) for name in room.__all__}
 
 
-@pytest.mark.parametrize("name", [name for name, public in PUBLIC.items() if inspect.isfunction(public)])
+FUNCTIONS = [name for name, public in PUBLIC.items() if inspect.isfunction(public)]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_public_function_shows_an_example_that_runs(name: str) -> None:
+    assert "\n    Example:\n        >>> " in (PUBLIC[name].__doc__ or "")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_help_opens_with_names_of_types_and_not_with_what_they_are_made_of(name: str) -> None:
     shown = str(inspect.signature(PUBLIC[name]))
     assert "ndarray" not in shown
