@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.workload import ADAM_LR, F32, LR, Ints, Step, data, weights
+from benchmarks.workload import ADAM_LR, F32, LR, Ints, Training, data, weights
 
 Layers = list[tuple[F32, F32]]
 
@@ -123,7 +123,7 @@ def adam(params: F32, g: F32) -> Callable[[], None]:
     return update
 
 
-def training(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def training(sizes: list[int], n: int, optimizer: str) -> Training:
     """Return a training step."""
     x, y = data(sizes, n)
     start = weights(sizes)
@@ -163,4 +163,4 @@ def training(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
         update()
         return value
 
-    return step, None
+    return step, None, step

@@ -4,51 +4,128 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from itertools import count
+from typing import Any
+
 import numpy as np
 
-from benchmarks.workload import ADAM_LR, F32, LR, Ints, Step, data, start
+from benchmarks.workload import (
+    ADAM_LR,
+    BETA,
+    DROPPED,
+    F32,
+    LIMIT,
+    LR,
+    PENALTY,
+    Ints,
+    Training,
+    data,
+    pieces,
+    row_weights,
+    weights,
+)
 from nnfunc import (
+    Activation,
+    Array,
+    Layer,
+    Params,
     accuracy,
+    activation,
     adam,
+    batch_norm,
     best_params,
+    calibrate,
+    chain,
+    clip_by_global_norm,
+    dense,
+    dropout,
     finish,
     forward,
-    mlp,
+    freeze,
+    gelu,
+    init,
+    l2,
+    layer_norm,
+    momentum,
+    relu,
+    residual,
     sgd_step,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
+    tanh,
     train,
     value_and_grads,
 )
 
 
-def training(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def own(z: Array) -> Array:
+    """Return z / (1 + |z|), an activation of a user's own."""
+    y: Array = z / (1 + np.abs(z))
+    return y
+
+
+def own_slope(z: Array) -> Array:
+    """Return its elementwise derivative."""
+    slope: Array = 1 / np.square(1 + np.abs(z))
+    return slope
+
+
+ACTIVATIONS: dict[str, Activation] = {"relu": relu, "gelu": gelu, "tanh": tanh, "own": (own, own_slope)}
+
+
+def layer(kind: str, f: str, n_in: int, n_out: int) -> Layer:
+    """Return a layer with its activation."""
+    after = ACTIVATIONS.get(f)
+    if kind in ("dense", "residual"):
+        made = dense(n_in, n_out, after)
+        return residual(made) if kind == "residual" else made
+    if kind == "dropout":
+        return dropout(DROPPED)
+    norm = (batch_norm if kind == "batch_norm" else layer_norm)(n_out)
+    return norm if after is None else chain(norm, activation(after))
+
+
+def network(sizes: list[int], variant: str = "plain") -> tuple[Layer, Params]:
+    """Return a network with the shared start values."""
+    net = chain(*(layer(*piece) for piece in pieces(sizes, variant)))
+    start = (array for pair in weights(sizes, variant) for array in pair)
+    params = {name: next(start) if name[-1] in "Wb" else array for name, array in init(net, 0).items()}
+    return net, freeze(params)
+
+
+def training(sizes: list[int], n: int, optimizer: str, variant: str = "plain") -> Training:
     """Return a training step."""
     x, y = data(sizes, n)
-    net, params = mlp(sizes), start(sizes)
+    net, params = network(sizes, variant)
     loss_fn = sigmoid_cross_entropy if sizes[-1] == 1 else softmax_cross_entropy
-    opt_init, opt_step = adam()
+    settings: dict[str, dict[str, Any]] = {"L2": {"penalty": l2(PENALTY)}, "row weights": {"weight": row_weights(n)}}
+    options = settings.get(variant, {})
+    noisy, clipped, steps = variant in ("dropout", "batch norm"), variant == "clipping", count()
+    opt_init, opt_step = momentum(BETA) if variant == "momentum" else adam()
     state = opt_init(params)
 
-    def sgd() -> float:
+    def descend() -> float:
         nonlocal params
-        value, g = value_and_grads(net, loss_fn, params, x, y)
-        params = sgd_step(params, g, LR)
+        key = (0, next(steps)) if noisy else None
+        value, g = value_and_grads(net, loss_fn, params, x, y, key=key, **options)
+        params = sgd_step(params, clip_by_global_norm(g, LIMIT) if clipped else g, LR)
         return value
 
-    def by_adam() -> float:
+    def by_optimizer() -> float:
         nonlocal params, state
         value, g = value_and_grads(net, loss_fn, params, x, y)
-        params, state = opt_step(params, g, state, ADAM_LR)
+        params, state = opt_step(params, g, state, LR if optimizer == "sgd" else ADAM_LR)
         return value
 
-    return (sgd if optimizer == "sgd" else by_adam), None
+    step = by_optimizer if optimizer == "adam" or variant == "momentum" else descend
+    return step, None, step
 
 
-def inference(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:
+def inference(sizes: list[int], n: int, variant: str = "plain") -> tuple[Callable[[], F32], None]:
     """Return a prediction of logits."""
     x, _ = data(sizes, n)
-    net, params = mlp(sizes), start(sizes)
+    net, start = network(sizes, variant)
+    params = calibrate(net, start, x) if variant == "batch norm" else start
 
     def predict() -> F32:
         return np.asarray(forward(net, params, x), np.float32)
@@ -59,7 +136,7 @@ def inference(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:
 def run(x: F32, y: Ints, x_val: F32, y_val: Ints) -> tuple[float, float]:
     """Train 784-256-128-10 for ten epochs and return the seconds and the accuracy."""
     started = time.perf_counter()
-    net, params = mlp([784, 256, 128, 10]), start([784, 256, 128, 10])
+    net, params = network([784, 256, 128, 10])
     state, _ = finish(train(
         net, softmax_cross_entropy, params, x, y, epochs=10, lr=ADAM_LR, optimizer=adam(), size=128,
         validation=(x_val, y_val), metrics={"accuracy": accuracy}, monitor=lambda report: -report["epoch"],
@@ -70,4 +147,4 @@ def run(x: F32, y: Ints, x_val: F32, y_val: Ints) -> tuple[float, float]:
 
 def store(sizes: list[int], path: Path) -> None:
     """Write the params to a file."""
-    np.savez(path, allow_pickle=False, **dict(start(sizes)))
+    np.savez(path, allow_pickle=False, **dict(network(sizes)[1]))

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.by_bare import product
-from benchmarks.workload import F32, LR, Step, data, weights
+from benchmarks.workload import F32, LR, Training, data, weights
 
 Floats = NDArray[np.floating]
 
 
-def plain(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def plain(sizes: list[int], n: int, optimizer: str) -> Training:
     """Return a step of gradient descent written by hand, with new arrays for the new params."""
     x, y = data(sizes, n)
     layers: list[tuple[Floats, Floats]] = [(W, b) for W, b in weights(sizes)]
@@ -45,10 +45,10 @@ def plain(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
         layers = new
         return value
 
-    return step, None
+    return step, None, step
 
 
-def floor(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def floor(sizes: list[int], n: int, optimizer: str) -> Training:
     """Return the step's matrix products, into buffers that are there already."""
     draw = np.random.default_rng(0)
 
@@ -66,7 +66,7 @@ def floor(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
             product(a, b, out)
         return 0.0
 
-    return step, None
+    return step, None, step
 
 
 def inference_floor(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:

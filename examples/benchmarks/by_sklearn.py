@@ -9,12 +9,13 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import ADAM_LR, EPOCH, F32, LR, Ints, Step, data, weights
+from benchmarks.workload import ADAM_LR, EPOCH, F32, LR, Ints, Training, data, weights
 
 neural_network: Any = importlib.import_module("sklearn.neural_network")
 
@@ -41,7 +42,7 @@ def fitted(sizes: list[int], n: int, optimizer: str) -> tuple[Any, F32, Any]:
     return model, x, targets
 
 
-def training(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def training(sizes: list[int], n: int, optimizer: str) -> Training:
     """Return a training step."""
     model, x, targets = fitted(sizes, n, optimizer)
 
@@ -49,10 +50,10 @@ def training(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
         model.partial_fit(x, targets)
         return float(model.loss_)
 
-    return step, None
+    return step, None, step
 
 
-def in_fit(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def in_fit(sizes: list[int], n: int, optimizer: str) -> Training:
     """Return an epoch of EPOCH steps on the same batch."""
     model, x, targets = fitted(sizes, n, optimizer)
     many, many_targets = np.tile(x, (EPOCH, 1)), np.tile(targets, EPOCH)
@@ -61,7 +62,7 @@ def in_fit(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
         model.partial_fit(many, many_targets)
         return float(model.loss_)
 
-    return epoch, None
+    return epoch, None, partial(tenth, sizes, n, optimizer)
 
 
 def tenth(sizes: list[int], n: int, optimizer: str) -> float:

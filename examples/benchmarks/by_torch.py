@@ -8,48 +8,119 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import ADAM_LR, F32, LR, Ints, Step, data, weights
+from benchmarks.workload import (
+    ADAM_LR,
+    BETA,
+    DROPPED,
+    F32,
+    LIMIT,
+    LR,
+    PENALTY,
+    Ints,
+    Training,
+    data,
+    pieces,
+    row_weights,
+    weights,
+)
 
 torch: Any = importlib.import_module("torch")
 
 
-def network(sizes: list[int]) -> Any:
+class Residual(torch.nn.Module):
+    """A layer with a connection around it."""
+
+    def __init__(self, *layers: Any) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(*layers)
+
+    def forward(self, x: Any) -> Any:
+        """Return x + f(x)."""
+        return x + self.layers(x)
+
+
+class Own(torch.nn.Module):
+    """An activation of a user's own."""
+
+    def forward(self, z: Any) -> Any:
+        """Return z / (1 + |z|)."""
+        return z / (1 + z.abs())
+
+
+ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh, "own": Own}
+
+
+def network(sizes: list[int], variant: str = "plain") -> Any:
     """Return a Sequential with the shared start values."""
     layers: list[Any] = []
-    for i, (W, b) in enumerate(weights(sizes)):
-        linear = torch.nn.Linear(*W.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(W.T.copy()))
-            linear.bias.copy_(torch.from_numpy(b))
-        layers += [linear, torch.nn.ReLU()] if i < len(sizes) - 2 else [linear]
+    start = iter(weights(sizes, variant))
+    for kind, f, n_in, n_out in pieces(sizes, variant):
+        after = [ACTIVATIONS[f]()] if f else []
+        if kind in ("dense", "residual"):
+            layer, (W, b) = torch.nn.Linear(n_in, n_out), next(start)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(W.T.copy()))
+                layer.bias.copy_(torch.from_numpy(b))
+        elif kind == "dropout":
+            layer = torch.nn.Dropout(DROPPED)
+        else:
+            layer = (torch.nn.BatchNorm1d if kind == "batch_norm" else torch.nn.LayerNorm)(n_out)
+        layers += [Residual(layer, *after)] if kind == "residual" else [layer, *after]
     return torch.nn.Sequential(*layers)
 
 
 def training(
-    sizes: list[int], n: int, optimizer: str, fused: bool = False, compiled: bool = False
-) -> tuple[Step, None]:
+    sizes: list[int], n: int, optimizer: str, variant: str = "plain", fused: bool = False, compiled: bool = False
+) -> Training:
     """Return a training step."""
     x, y = (torch.from_numpy(a) for a in data(sizes, n))
-    net = network(sizes)
+    net, w = network(sizes, variant), torch.from_numpy(row_weights(n))
     forward = torch.compile(net) if compiled else net
-    loss_fn = torch.nn.BCEWithLogitsLoss() if sizes[-1] == 1 else torch.nn.CrossEntropyLoss()
-    options = {"fused": True} if fused else {}
-    kind, rate = (torch.optim.SGD, LR) if optimizer == "sgd" else (torch.optim.Adam, ADAM_LR)
-    opt = kind(net.parameters(), lr=rate, **options)
+    kind = torch.nn.BCEWithLogitsLoss if sizes[-1] == 1 else torch.nn.CrossEntropyLoss
+    weighted, clipped = variant == "row weights", variant == "clipping"
+    loss_fn = kind(reduction="none") if weighted else kind()
+    matrices = [p for p in net.parameters() if p.ndim > 1] if variant == "L2" else []
+    rest = [p for p in net.parameters() if p.ndim < 2 or not matrices]
+    groups = [{"params": matrices, "weight_decay": 2 * PENALTY}, {"params": rest}] if matrices else rest
+    options: dict[str, Any] = {"fused": True} if fused else {}
+    if optimizer == "sgd":
+        opt = torch.optim.SGD(groups, lr=LR, momentum=BETA if variant == "momentum" else 0, **options)
+    else:
+        opt = torch.optim.Adam(groups, lr=ADAM_LR, **options)
 
     def step() -> float:
         opt.zero_grad()
         value = loss_fn(forward(x), y)
+        if weighted:
+            value = torch.dot(value, w) / w.sum()
         value.backward()
+        if clipped:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), LIMIT)
         opt.step()
         return float(value.item())
 
-    return step, None
+    def told() -> float:
+        return PENALTY * sum(float(p.square().sum()) for p in matrices) + step()
+
+    return step, None, told
 
 
-def inference(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:
+def served(sizes: list[int], n: int, variant: str) -> tuple[Any, Any]:
+    """Return a network for inference, its statistics those of the rows, and the rows."""
+    x, net = torch.from_numpy(data(sizes, n)[0]), network(sizes, variant)
+    if variant == "batch norm":
+        norms = [layer for layer in net if isinstance(layer, torch.nn.BatchNorm1d)]
+        for norm in norms:
+            norm.momentum = 1.0
+        net(x)
+        for norm in norms:
+            norm.running_var *= (n - 1) / n
+    return net.eval(), x
+
+
+def inference(sizes: list[int], n: int, variant: str = "plain") -> tuple[Callable[[], F32], None]:
     """Return a prediction of logits."""
-    x, net = torch.from_numpy(data(sizes, n)[0]), network(sizes).eval()
+    net, x = served(sizes, n, variant)
 
     def predict() -> F32:
         with torch.inference_mode():
@@ -58,9 +129,9 @@ def inference(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:
     return predict, None
 
 
-def traced(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:
+def traced(sizes: list[int], n: int, variant: str = "plain") -> tuple[Callable[[], F32], None]:
     """Return a prediction by a network that is traced, frozen and optimised for inference."""
-    x, net = torch.from_numpy(data(sizes, n)[0]), network(sizes).eval()
+    net, x = served(sizes, n, variant)
     fast = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x)))
 
     def predict() -> F32:
@@ -102,11 +173,11 @@ def store(sizes: list[int], path: Path) -> None:
     torch.save(network(sizes).state_dict(), path)
 
 
-def fused(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def fused(sizes: list[int], n: int, optimizer: str) -> Training:
     """Return a step with the fused optimiser."""
     return training(sizes, n, optimizer, fused=True)
 
 
-def compiled(sizes: list[int], n: int, optimizer: str) -> tuple[Step, None]:
+def compiled(sizes: list[int], n: int, optimizer: str) -> Training:
     """Return a step of a compiled network, with the fused optimiser."""
     return training(sizes, n, optimizer, fused=True, compiled=True)

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: ``python -m benchmarks.child SECTION COLUMN [ARGUMENT]``, which prints JSON."""
+"""One measurement in a process of its own, printed as JSON: ``python -m benchmarks.child SECTION COLUMN [ARGUMENT]``."""
 
 import importlib
 import json
@@ -6,23 +6,33 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workload import EPOCH, ROWS, SERVED, least, peak_megabytes
+from benchmarks.workload import (
+    EPOCH,
+    ROWS,
+    SERVED,
+    SERVED_ALIKE,
+    VARIANTS,
+    VARIED,
+    least,
+    peak_megabytes,
+)
 
+INFERENCE = {"C": "inference", "C2": "inference"}
 # What is measured in which section: a module, and its functions by section.
 COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
-    "floor": ("numpy", {"sgd": "floor", "adam": "floor", "inference": "inference_floor"}),
-    "bare": ("bare", {"sgd": "training", "adam": "training"}),
-    "plain": ("numpy", {"sgd": "plain"}),
-    "nnfunc": ("nnfunc", {"sgd": "training", "adam": "training", "inference": "inference", "run": "run"}),
-    "torch": ("torch", {"sgd": "training", "adam": "training", "inference": "inference", "run": "run"}),
-    "torch fused": ("torch", {"sgd": "fused", "adam": "fused", "run": "run_fused"}),
-    "torch compile": ("torch", {"sgd": "compiled", "adam": "compiled"}),
-    "torch traced": ("torch", {"inference": "traced"}),
-    "jax": ("jax", {"sgd": "training", "adam": "training", "inference": "inference", "run": "run"}),
-    "jax, loss read": ("jax", {"sgd": "reading", "adam": "reading"}),
-    "jax, constant": ("jax", {"inference": "constant"}),
-    "sklearn, in fit": ("sklearn", {"sgd": "in_fit", "adam": "in_fit", "tenth": "tenth"}),
-    "sklearn": ("sklearn", {"sgd": "training", "adam": "training", "inference": "inference", "run": "run"}),
+    "floor": ("numpy", {"A": "floor", "B": "floor", "C": "inference_floor"}),
+    "bare": ("bare", {"A": "training", "B": "training"}),
+    "plain": ("numpy", {"A": "plain"}),
+    "nnfunc": ("nnfunc", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run"}),
+    "torch": ("torch", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run"}),
+    "torch fused": ("torch", {"A": "fused", "B": "fused", "D": "run_fused"}),
+    "torch compile": ("torch", {"A": "compiled", "B": "compiled"}),
+    "torch traced": ("torch", dict.fromkeys(("C", "C2"), "traced")),
+    "jax": ("jax", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run"}),
+    "jax, loss read": ("jax", dict.fromkeys(("A", "A2", "B"), "reading")),
+    "jax, constant": ("jax", dict.fromkeys(("C", "C2"), "constant")),
+    "sklearn, in fit": ("sklearn", {"A": "in_fit", "B": "in_fit"}),
+    "sklearn": ("sklearn", {"A": "training", "B": "training", "C": "inference", "D": "run"}),
 }
 MEMORY_ROWS = ("mnist512", "wide")
 
@@ -38,30 +48,44 @@ def function(column: str, section: str) -> Any:
     return getattr(module(library), functions[section])
 
 
-def training(column: str, optimizer: str) -> dict[str, dict[str, float]]:
+def rows(section: str, only: str = "") -> dict[str, tuple[Any, ...]]:
+    """Return the rows of a section that have a word of `only` in their names, and what a function is given for each."""
+    found: dict[str, tuple[Any, ...]] = {}
+    if section in ("A", "B"):
+        found = {row: (*shape, "sgd" if section == "A" else "adam") for row, shape in ROWS.items()}
+    elif section == "A2":
+        found = {f"{variant}, {row}": (*ROWS[row], "sgd", variant) for row in VARIED for variant in VARIANTS}
+    elif section == "C":
+        found = dict(SERVED)
+    elif section == "C2":
+        differing = [variant for variant in VARIANTS if variant not in SERVED_ALIKE]
+        found = {f"{variant}, {row}": (*ROWS[row], variant) for row in VARIED for variant in differing}
+    return {row: given for row, given in found.items() if any(word in row for word in only.split(","))}
+
+
+def training(column: str, section: str, only: str) -> dict[str, dict[str, float]]:
     """Return the microseconds per step of every row, and the loss that the tenth step gives."""
     calls, found = {}, {}
-    for row, (sizes, n) in ROWS.items():
-        step, finish = calls[row] = function(column, optimizer)(sizes, n, optimizer)
-        for _ in range(10):
-            value = step()
-        if "tenth" in COLUMNS[column][1]:  # a call is more than one step
-            value = function(column, "tenth")(sizes, n, optimizer)
-        found[row] = {"loss": finish() if finish else value}
+    for row, given in rows(section, only).items():
+        step, wait, told = function(column, section)(*given)
+        calls[row] = step, wait
+        for _ in range(9):
+            step()
+        found[row] = {"result": told()}
     for row, us in least(calls).items():
         found[row]["us"] = us / (EPOCH if column == "sklearn, in fit" else 1)
     return found
 
 
-def inference(column: str) -> dict[str, dict[str, float]]:
+def inference(column: str, section: str, only: str) -> dict[str, dict[str, float]]:
     """Return the microseconds per prediction of every row, and the first output."""
     calls, found = {}, {}
-    for row, (sizes, n) in SERVED.items():
-        predict, _ = function(column, "inference")(sizes, n)
+    for row, given in rows(section, only).items():
+        predict, _ = function(column, section)(*given)
         calls[row] = predict, None
         for _ in range(20):
             output = predict()
-        found[row] = {"output": float(output[0, 0])}
+        found[row] = {"result": float(output[0, 0])}
     for row, us in least(calls).items():
         found[row]["us"] = us
     return found
@@ -78,20 +102,20 @@ def real_run(column: str, directory: Path) -> dict[str, float]:
         raise ValueError(f"benchmark: --mnist must hold t10k-images-idx3-ubyte, got {directory}")
     x, y = found
     rows, held = split_rows(0, len(x), 0.2, labels=y)
-    seconds, right = function(column, "run")(x[rows], y[rows], x[held], y[held])
+    seconds, right = function(column, "D")(x[rows], y[rows], x[held], y[held])
     return {"seconds": seconds, "accuracy": right}
 
 
 def memory(library: str, row: str) -> dict[str, float]:
     """Return the peak of 20 training steps in megabytes, above that of the import and of a first small step."""
-    make = function(library, "sgd")
+    make = function(library, "A")
     peaks = [peak_megabytes()]
     for name, steps in (("xor", 1), (row, 20)):  # the first starts what a library starts once
-        step, finish = make(*ROWS[name], "sgd")
+        step, wait, _ = make(*ROWS[name], "sgd")
         for _ in range(steps):
             step()
-        if finish:
-            finish()
+        if wait:
+            wait()
         peaks.append(peak_megabytes())
     return {row: peaks[2] - peaks[0], f"{row}, started": peaks[2] - peaks[1]}
 
@@ -103,8 +127,9 @@ def growth(column: str) -> dict[str, list[float]]:
         "width": [([32 * 2**i] * 3 + [10], 128) for i in range(6)],
         "depth": [([8] * (2**i + 1), 4) for i in range(7)],
     }
-    make = function(column, "sgd")
-    calls = {f"{name} {i}": make(sizes, n, "sgd") for name, each in series.items() for i, (sizes, n) in enumerate(each)}
+    make = function(column, "A")
+    shapes = {f"{name} {i}": shape for name, each in series.items() for i, shape in enumerate(each)}
+    calls = {name: make(*shape, "sgd")[:2] for name, shape in shapes.items()}
     found = least(calls)
     return {name: [found[f"{name} {i}"] for i in range(len(each))] for name, each in series.items()}
 
@@ -114,11 +139,11 @@ def main(section: str, name: str, argument: str = "") -> None:
     if section == "store":
         module(name).store([784, 256, 128, 10], Path(argument))
         found: object = {}
-    elif section in ("sgd", "adam"):
-        found = training(name, section)
-    elif section == "inference":
-        found = inference(name)
-    elif section == "run":
+    elif section in ("A", "A2", "B"):
+        found = training(name, section, argument)
+    elif section in ("C", "C2"):
+        found = inference(name, section, argument)
+    elif section == "D":
         found = real_run(name, Path(argument))
     elif section == "memory":
         found = memory(name, argument)

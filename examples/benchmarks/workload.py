@@ -4,17 +4,23 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnfunc import Params, init, mlp
+from nnfunc import chain, dense, init, relu
 
 F32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Step = Callable[[], float]
 """One training step; it returns the loss, or what the library hands back in its place."""
+Wait = Callable[[], object]
+Training = tuple[Step, Wait | None, Step]
+"""A step, what waits for it where a library goes on without it, and a step that tells the loss with its penalty."""
+Piece = tuple[str, str, int, int]
+"""A layer: its kind, the activation after it, columns in and columns out."""
 
 ROWS: dict[str, tuple[list[int], int]] = {
     "xor": ([2, 8, 1], 4),
@@ -31,6 +37,24 @@ SERVED: dict[str, tuple[list[int], int]] = {
     "mnist, 32 rows": ([784, 256, 128, 10], 32),
     "mnist, 1024 rows": ([784, 256, 128, 10], 1024),
 }
+# What a hidden layer is made of, each piece with the activation after it; then what is changed in the step.
+VARIANTS: dict[str, list[tuple[str, str]]] = {
+    "plain": [("dense", "relu")],
+    "dropout": [("dense", "relu"), ("dropout", "")],
+    "batch norm": [("dense", ""), ("batch_norm", "relu")],
+    "layer norm": [("dense", ""), ("layer_norm", "relu")],
+    "residual": [("dense", "relu"), ("residual", "relu")],
+    "gelu": [("dense", "gelu")],
+    "tanh": [("dense", "tanh")],
+    "own activation": [("dense", "own")],
+    "L2": [("dense", "relu")],
+    "row weights": [("dense", "relu")],
+    "clipping": [("dense", "relu")],
+    "momentum": [("dense", "relu")],
+}
+VARIED = ("tiny", "mnist32", "mnist128")
+SERVED_ALIKE = ("dropout", "L2", "row weights", "clipping", "momentum")  # as plain
+DROPPED, PENALTY, LIMIT, BETA = 0.2, 0.05, 0.5, 0.9  # the penalty and the limit are such that the loss shows them
 LR = 0.01
 EPOCH = 10  # steps that one call takes where a library is measured inside an epoch
 ADAM_LR = 1e-3
@@ -45,20 +69,28 @@ def data(sizes: list[int], n: int) -> tuple[F32, F32 | Ints]:
     return x, draw.integers(0, sizes[-1], n)
 
 
-def start(sizes: list[int]) -> Params:
-    """Return the params that every library starts from."""
-    return init(mlp(sizes), key=0)
+def row_weights(n: int) -> F32:
+    """Return the weights of rows."""
+    return np.random.default_rng(1).uniform(0.5, 1.5, n).astype(np.float32)
 
 
-def weights(sizes: list[int]) -> list[tuple[F32, F32]]:
-    """Return the same as pairs (W, b), copied."""
-    params = start(sizes)
-    return [
-        (np.array(params[f"{i}/W"], np.float32), np.array(params[f"{i}/b"], np.float32)) for i in range(len(sizes) - 1)
-    ]
+def pieces(sizes: list[int], variant: str = "plain") -> list[Piece]:
+    """Return the layers of a network."""
+    found: list[Piece] = []
+    for n_in, n_out in pairwise(sizes[:-1]):
+        (kind, f), *others = VARIANTS[variant]
+        found += [(kind, f, n_in, n_out), *((kind, f, n_out, n_out) for kind, f in others)]
+    return [*found, ("dense", "", sizes[-2], sizes[-1])]
 
 
-def timed(step: Callable[[], object], finish: Callable[[], object] | None = None, seconds: float = 0.01) -> float:
+def weights(sizes: list[int], variant: str = "plain") -> list[tuple[F32, F32]]:
+    """Return the pairs (W, b) that every library starts from, those of residual layers among them."""
+    found = [piece for piece in pieces(sizes, variant) if piece[0] in ("dense", "residual")]
+    params = init(chain(*(dense(n_in, n_out, relu if f else None) for _, f, n_in, n_out in found)), key=0)
+    return [(np.array(params[f"{i}/W"], np.float32), np.array(params[f"{i}/b"], np.float32)) for i in range(len(found))]
+
+
+def timed(step: Callable[[], object], finish: Wait | None = None, seconds: float = 0.01) -> float:
     """Return the median microseconds per step of nine batches of steps; `finish` waits for what is still under way."""
     started = time.perf_counter()
     step()
@@ -76,7 +108,7 @@ def timed(step: Callable[[], object], finish: Callable[[], object] | None = None
     return statistics.median(times)
 
 
-def least(calls: Mapping[str, tuple[Callable[[], object], Callable[[], object] | None]]) -> dict[str, float]:
+def least(calls: Mapping[str, tuple[Callable[[], object], Wait | None]]) -> dict[str, float]:
     """Return the least of five medians of each call, taken in turns.
 
     Others use the machine too, some seconds at a time: what is slow then is slow for all, and counts for none.

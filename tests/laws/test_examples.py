@@ -10,6 +10,7 @@ from pathlib import Path
 
 import architectures
 import backprop_by_hand
+import benchmark
 import custom_pieces
 import digits
 import gradient_checking
@@ -24,8 +25,8 @@ import neuron
 import numpy as np
 import pytest
 import silent_nan
-from benchmarks import by_bare, by_nnfunc, by_numpy
-from benchmarks.workload import ROWS
+from benchmarks import by_bare, by_nnfunc, by_numpy, child
+from benchmarks.workload import PENALTY, ROWS, VARIANTS, weights
 from numpy.typing import NDArray
 
 from tests.sentences import assert_sentence
@@ -163,7 +164,7 @@ MAKERS = (by_nnfunc.training, by_bare.training)
 def test_the_benchmark_measures_the_same_arithmetic(row: str) -> None:
     losses = []
     for make in (by_nnfunc.training, by_numpy.plain):
-        step, _ = make(*ROWS[row], "sgd")
+        step, *_ = make(*ROWS[row], "sgd")
         losses.append([step() for _ in range(5)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert losses[0][4] < losses[0][0]
@@ -172,9 +173,34 @@ def test_the_benchmark_measures_the_same_arithmetic(row: str) -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("row", ["xor", "tiny", "seed"])
 def test_the_bare_numpy_calls_that_bound_a_step_take_the_same_steps(row: str, optimizer: str) -> None:
-    losses = [[step() for _ in range(5)] for step, _ in (make(*ROWS[row], optimizer) for make in MAKERS)]
+    losses = [[step() for _ in range(5)] for step, *_ in (make(*ROWS[row], optimizer) for make in MAKERS)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert losses[0][4] < losses[0][0]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_network_of_the_benchmark_learns_and_predicts(variant: str) -> None:
+    step, _, told = by_nnfunc.training(*ROWS["tiny"], "sgd", variant)
+    first, last = step(), [told() for _ in range(20)][-1]
+    assert last < first
+    z = by_nnfunc.inference(*ROWS["tiny"], variant)[0]()
+    assert z.shape == (32, 10) and z.std() > 0.1
+
+
+def test_what_a_step_of_the_benchmark_changes_shows_in_its_loss() -> None:
+    first = {variant: by_nnfunc.training(*ROWS["tiny"], "sgd", variant)[0]() for variant in VARIANTS}
+    assert first["clipping"] == first["momentum"] == first["plain"]
+    penalty = PENALTY * sum(float(np.square(W).sum()) for W, _ in weights(ROWS["tiny"][0]))
+    assert first["L2"] == pytest.approx(first["plain"] + penalty, rel=1e-5)
+    assert len(set(first.values())) == len(VARIANTS) - 2
+
+
+def test_the_benchmark_prints_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(child.rows("A2", "gelu,L2"))[:3] == ["gelu, tiny", "L2, tiny", "gelu, mnist32"]
+    table = {"xor": {"nnfunc": [2.0, 1.0], "torch": [3.0], "jax": [1.0], "jax, loss read": [1.5]}}
+    benchmark.show(benchmark.shown_steps("A. Step", table), tmp_path / "tables.md")
+    assert capsys.readouterr().out.splitlines()[-1].split() == "xor 1.0 3.0 1.0 1.5 3.00 1.50 1.00 1.00".split()
+    assert "| xor | 1.0 | 3.0 | 1.0 | 1.5 | 3.00 | 1.50 | 1.00 | 1.00 |" in (tmp_path / "tables.md").read_text()
 
 
 def test_readme_has_the_two_set_up_commands() -> None:
