@@ -6,8 +6,9 @@
 Sections: A a training step with SGD, A2 the same of the networks that people
 train (norms, dropout, gelu and so on), B with Adam, C inference, C2 inference
 of the networks of A2, D a real run on MNIST (needs --mnist), E cold start, F
-memory, G growth with batch, width and depth. `--only gelu,"layer norm"` takes
-the rows of A to C2 that have one of the words in their names.
+memory, G growth with batch, width, layers, names and rows, H an epoch of `train`.
+`--only gelu,"layer norm"` takes the rows of A to C2 and H that have one of the
+words in their names.
 
 Each column is measured in processes of its own, the columns taking turns. A
 round's figure is the least of five medians of nine batches each, taken in
@@ -35,7 +36,13 @@ from benchmarks.child import COLUMNS, MEMORY_ROWS
 from benchmarks.cold import LOAD_AND_PREDICT, PEAK
 from idx import find_pair
 
-PACKAGES = {"torch": ("torch",), "jax": ("jax", "optax"), "sklearn": ("sklearn",)}
+# What a library needs, or a column beside its library.
+PACKAGES = {
+    "torch": ("torch",),
+    "jax": ("jax", "optax"),
+    "sklearn": ("sklearn",),
+    "nnfunc, compiled": ("numba", "compiled_adam"),
+}
 LIBRARIES = ("nnfunc", "torch", "jax", "sklearn")
 # Peers in their usual form, and in every form that they offer.
 USUAL = ("torch", "jax", "sklearn", "sklearn, in fit")
@@ -46,7 +53,7 @@ Shown = tuple[str, list[list[str]], list[str]]
 
 
 def installed(library: str) -> bool:
-    """Say whether a library can be measured here."""
+    """Say whether a library or a column can be measured here."""
     return all(importlib.util.find_spec(package) is not None for package in PACKAGES.get(library, ()))
 
 
@@ -74,7 +81,8 @@ def quiet(values: list[float]) -> float:
 
 def columns(section: str) -> list[str]:
     """Return the columns of a section whose libraries are installed."""
-    return [name for name, (library, functions) in COLUMNS.items() if section in functions and installed(library)]
+    found = [(name, library) for name, (library, functions) in COLUMNS.items() if section in functions]
+    return [name for name, library in found if installed(library) and installed(name)]
 
 
 def steps(section: str, arguments: argparse.Namespace) -> Table:
@@ -106,7 +114,7 @@ def shown_steps(title: str, table: Table) -> Shown:
     among = {"torch": ("torch",), "jax read" if "jax, loss read" in names else "jax": ("jax, loss read", "jax")}
     ratios = {name: [form for form in forms if form in names][:1] for name, forms in among.items()}
     ratios |= {"peer": list(USUAL), "any": list(EVERY)}
-    limits = [name for name in ("floor", "bare") if name in names]
+    limits = [name for name in ("floor", "bare", "nnfunc, by hand") if name in names]
     lines = [["", *names, *(f"{name}/ours" for name in ratios), *(f"ours/{name}" for name in limits)]]
     for row, cells in table.items():
         figures = {name: quiet(values) for name, values in cells.items()}
@@ -162,36 +170,38 @@ def memory(section: str, arguments: argparse.Namespace) -> Table:
 
 
 def growth(section: str, arguments: argparse.Namespace) -> Table:
-    """Return microseconds per step in series that double, for this library and for NumPy alone."""
+    """Return microseconds per call in series that double, for this library and for NumPy alone."""
     found: Table = {}
     for _ in range(min(arguments.rounds, 3)):
         for column in ("floor", "bare", "nnfunc"):
-            for name, series in child("growth", column).items():
-                for i, value in enumerate(series):
-                    found.setdefault(f"{name} x{2**i}", {}).setdefault(column, []).append(value)
+            for row, value in child(section, column).items():
+                found.setdefault(row, {}).setdefault(column, []).append(value)
     return found
 
 
 def shown_plain(title: str, table: Table, digits: int = 3) -> Shown:
     """Return the figures, one row a quantity."""
     names = list(dict.fromkeys(name for cells in table.values() for name in cells))
-    rows = [[row, *(f"{quiet(cells[n]):,.{digits}f}" for n in names)] for row, cells in table.items()]
+    rows = [
+        [row, *(f"{quiet(cells[n]):,.{digits}f}" if n in cells else "-" for n in names)] for row, cells in table.items()
+    ]
     return title, [["", *names], *rows], []
 
 
 def shown_growth(title: str, table: Table) -> Shown:
-    """Return the series, the exponents of their last doublings, and the time that a layer adds."""
-    _, lines, _ = shown_plain(title, table, 1)
-    figures = {row: {name: quiet(v) for name, v in cells.items()} for row, cells in table.items()}
-    notes = []
-    for name in ("batch", "width"):
-        last = [figures[row]["nnfunc"] for row in figures if row.startswith(name)][-2:]
-        notes.append(f"{name}: doubling the largest multiplies the time by {last[1] / last[0]:.2f}")
-    deep, half = figures["depth x64"], figures["depth x32"]
-    added, bare, floor = ((deep[name] - half[name]) / 32 for name in ("nnfunc", "bare", "floor"))
-    within = f"{bare:.1f} in bare NumPy calls, {floor:.1f} in its products"
-    notes.append(f"depth: a layer of 8 units adds {added:.1f} us, {within}")
-    return title, lines, notes
+    """Return the series, the powers to which their last doublings raise the time, and the time that a layer adds."""
+    figures = {row: {name: quiet(values) for name, values in cells.items()} for row, cells in table.items()}
+    series: dict[str, list[dict[str, float]]] = {}
+    for row, cells in figures.items():
+        series.setdefault(row.rpartition(": ")[0], []).append(cells)
+    powers = (f"{name} {math.log2(each[-1]['nnfunc'] / each[-2]['nnfunc']):.2f}" for name, each in series.items())
+    half, deep = series["layers"][-2:]
+    added = {name: (deep[name] - half[name]) / 512 for name in deep}
+    return *shown_plain(title, table, 1)[:2], [
+        f"time grows with the power, by the last doubling: {', '.join(powers)}",
+        f"a layer of 8 units adds {added['nnfunc']:.1f} us, {added['bare']:.1f} in bare NumPy calls, "
+        f"{added['floor']:.1f} in its products",
+    ]
 
 
 def show(shown: Shown, markdown: Path | None) -> None:
@@ -240,7 +250,8 @@ SECTIONS: dict[str, tuple[str, Callable[[str, argparse.Namespace], Table], Calla
     "D": ("Ten epochs on MNIST", real_runs, shown_plain),
     "E": ("Cold start", cold_starts, shown_plain),
     "F": ("Memory in training, megabytes above the import's, or once started", memory, partial(shown_plain, digits=0)),
-    "G": ("Growth, microseconds per step", growth, shown_growth),
+    "G": ("Growth, microseconds per call", growth, shown_growth),
+    "H": ("An epoch: train and a loop by hand, PyTorch's loop, a JAX scan, scikit-learn's fit", steps, shown_steps),
 }
 
 
@@ -248,7 +259,7 @@ def main() -> None:
     """Read the command line, measure, print and perhaps write."""
     parser = argparse.ArgumentParser(description="Measure nnfunc beside its peers.")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of {' '.join(SECTIONS)} (default all)")
-    parser.add_argument("--only", default="", metavar="WORD,WORD", help="rows of A to C2 that have one of the words")
+    parser.add_argument("--only", default="", metavar="WORD,WORD", help="rows that have one of the words")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--mnist", type=Path, help="directory with MNIST's test files, for section D")
     parser.add_argument("--json", type=Path, help="write all figures here")

@@ -84,12 +84,23 @@ def mean_loss(plan: list[Piece], params: Any, x: Any, y: Any, w: Any = None, key
     return jnp.mean(losses) if w is None else jnp.dot(losses, w) / jnp.sum(w)
 
 
+def optimiser(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return (params) -> state and (params, state, grads) -> (params, state), but for plain descent by optax."""
+    if name == "sgd":
+        return lambda params: (), lambda params, state, g: (jax.tree.map(lambda p, d: p - LR * d, params, g), state)
+    optax: Any = importlib.import_module("optax")
+    rule = optax.adam(ADAM_LR) if name == "adam" else optax.sgd(LR, BETA)
+
+    def step(params: Any, state: Any, g: Any) -> Any:
+        updates, state = rule.update(g, state)
+        return optax.apply_updates(params, updates), state
+
+    return rule.init, step
+
+
 def jitted(optimizer: str, plan: list[Piece], params: Any, variant: str = "plain") -> tuple[Callable[..., Any], Any]:
     """Return a jitted step (params, state, x, y, w) -> (params, state, value), and the state."""
-    by_optax: Any = None
-    if optimizer == "adam" or variant == "momentum":
-        optax: Any = importlib.import_module("optax")
-        by_optax = optax.adam(ADAM_LR) if optimizer == "adam" else optax.sgd(LR, BETA)
+    initial, update = optimiser("momentum" if variant == "momentum" else optimizer)
 
     def objective(params: Any, x: Any, y: Any, w: Any, key: Any) -> Any:
         value = mean_loss(plan, params, x, y, w, key)
@@ -104,13 +115,11 @@ def jitted(optimizer: str, plan: list[Piece], params: Any, variant: str = "plain
         if variant == "clipping":
             norm = jnp.sqrt(sum(jnp.sum(jnp.square(a)) for a in jax.tree.leaves(g)))
             g = jax.tree.map(lambda d: d * jnp.minimum(1, LIMIT / norm), g)
-        if by_optax is None:
-            return jax.tree.map(lambda p, d: p - LR * d, params, g), (inner, key), value
-        updates, inner = by_optax.update(g, inner)
-        return jax.tree.map(jnp.add, params, updates), (inner, key), value
+        params, inner = update(params, inner, g)
+        return params, (inner, key), value
 
     key = jax.random.key(0) if variant == "dropout" else None
-    return jax.jit(step, donate_argnums=(0, 1)), (by_optax and by_optax.init(params), key)
+    return jax.jit(step, donate_argnums=(0, 1)), (initial(params), key)
 
 
 def training(sizes: list[int], n: int, optimizer: str, variant: str = "plain", read: bool = False) -> Training:
@@ -132,6 +141,33 @@ def training(sizes: list[int], n: int, optimizer: str, variant: str = "plain", r
         return float(latest)
 
     return step, lambda: jax.block_until_ready((params, latest)), told
+
+
+def epochs(sizes: list[int], n: int, size: int, optimizer: str, many: int) -> Training:
+    """Return some epochs, each a single jitted scan over its batches; its mean loss is read."""
+    batches = tuple(jnp.asarray(a.reshape(n // size, size, *a.shape[1:])) for a in data(sizes, n))
+    plan, params = network(sizes)
+    initial, update = optimiser(optimizer)
+
+    def step(held: Any, batch: Any) -> Any:
+        value, g = jax.value_and_grad(partial(mean_loss, plan))(held[0], *batch)
+        return update(*held, g), value
+
+    def epoch(params: Any, state: Any, batches: Any) -> Any:
+        held, values = jax.lax.scan(step, (params, state), batches)
+        return *held, jnp.mean(values)
+
+    epoch_fn = jax.jit(epoch, donate_argnums=(0, 1))
+
+    def run() -> float:
+        nonlocal params
+        state, value = initial(params), 0.0
+        for _ in range(many):
+            params, state, mean = epoch_fn(params, state, batches)
+            value = float(mean)
+        return value
+
+    return run, None, run
 
 
 def reading(sizes: list[int], n: int, optimizer: str, variant: str = "plain") -> Training:

@@ -1,9 +1,11 @@
 """The measurements by this library."""
 
+import importlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -28,6 +30,8 @@ from nnfunc import (
     Activation,
     Array,
     Layer,
+    LossFn,
+    Optimizer,
     Params,
     accuracy,
     activation,
@@ -37,6 +41,7 @@ from nnfunc import (
     calibrate,
     chain,
     clip_by_global_norm,
+    current_params,
     dense,
     dropout,
     finish,
@@ -49,6 +54,7 @@ from nnfunc import (
     momentum,
     relu,
     residual,
+    sgd,
     sgd_step,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
@@ -93,15 +99,22 @@ def network(sizes: list[int], variant: str = "plain") -> tuple[Layer, Params]:
     return net, freeze(params)
 
 
-def training(sizes: list[int], n: int, optimizer: str, variant: str = "plain") -> Training:
-    """Return a training step."""
+def loss_for(sizes: list[int]) -> LossFn:
+    """Return the loss of a network: of classes, or of 0 and 1 for a single output."""
+    return sigmoid_cross_entropy if sizes[-1] == 1 else softmax_cross_entropy
+
+
+def training(
+    sizes: list[int], n: int, optimizer: str, variant: str = "plain", rule: Optimizer | None = None
+) -> Training:
+    """Return a training step, its Adam by a `rule` of another's."""
     x, y = data(sizes, n)
     net, params = network(sizes, variant)
-    loss_fn = sigmoid_cross_entropy if sizes[-1] == 1 else softmax_cross_entropy
+    loss_fn = loss_for(sizes)
     settings: dict[str, dict[str, Any]] = {"L2": {"penalty": l2(PENALTY)}, "row weights": {"weight": row_weights(n)}}
     options = settings.get(variant, {})
     noisy, clipped, steps = variant in ("dropout", "batch norm"), variant == "clipping", count()
-    opt_init, opt_step = momentum(BETA) if variant == "momentum" else adam()
+    opt_init, opt_step = rule or (momentum(BETA) if variant == "momentum" else adam())
     state = opt_init(params)
 
     def descend() -> float:
@@ -119,6 +132,70 @@ def training(sizes: list[int], n: int, optimizer: str, variant: str = "plain") -
 
     step = by_optimizer if optimizer == "adam" or variant == "momentum" else descend
     return step, None, step
+
+
+def compiled(sizes: list[int], n: int, optimizer: str) -> Training:
+    """Return a step by the Adam that numba compiles."""
+    rule: Optimizer = importlib.import_module("compiled_adam").compiled_adam()
+    return training(sizes, n, optimizer, rule=rule)
+
+
+def epochs(sizes: list[int], n: int, size: int, optimizer: str, many: int) -> Training:
+    """Return some epochs by `train`, rows as they stand."""
+    x, y = data(sizes, n)
+    net, params = network(sizes)
+    options: dict[str, Any] = {"optimizer": adam(), "lr": ADAM_LR} if optimizer == "adam" else {"lr": LR}
+    options |= {"epochs": many, "size": size, "order": lambda epoch, key: np.arange(n)}
+
+    def run() -> float:
+        nonlocal params
+        state, reports = finish(train(net, loss_for(sizes), params, x, y, **options))
+        params = current_params(state)
+        return reports[-1]["loss"]
+
+    return run, None, run
+
+
+def by_hand(sizes: list[int], n: int, size: int, optimizer: str, many: int) -> Training:
+    """Return some epochs by a loop of one's own."""
+    x, y = data(sizes, n)
+    net, params = network(sizes)
+    loss_fn, starts = loss_for(sizes), range(0, n, size)
+    opt_init, opt_step = adam() if optimizer == "adam" else sgd()
+    lr = ADAM_LR if optimizer == "adam" else LR
+
+    def run() -> float:
+        nonlocal params
+        state, total = opt_init(params), 0.0
+        for _ in range(many):
+            total = 0.0
+            for i in starts:
+                value, g = value_and_grads(net, loss_fn, params, x[i : i + size], y[i : i + size])
+                params, state = opt_step(params, g, state, lr)
+                total += value
+        return total / len(starts)
+
+    return run, None, run
+
+
+def growth() -> dict[str, Callable[[], object]]:
+    """Return a step of Adam by names, and what goes through all rows, in series that double."""
+    found: dict[str, Callable[[], object]] = {}
+    opt_init, opt_step = adam()
+    for names in (1_250 * 2**i for i in range(4)):
+        params = freeze({f"{i}": np.ones(8, np.float32) for i in range(names)})
+        found[f"names, Adam: {names:,}"] = partial(opt_step, params, params, opt_init(params), ADAM_LR)
+    net, start = network([8, 16, 1])
+    x, y = data([8, 16, 1], 1_000_000)
+
+    def epoch(n: int) -> object:
+        return finish(train(net, loss_for([8, 16, 1]), start, x[:n], y[:n], epochs=1, lr=LR, size=1024))
+
+    for n in (125_000 * 2**i for i in range(4)):
+        found[f"rows, forward: {n:,}"] = partial(forward, net, start, x[:n])
+    for n in (125_000 * 2**i for i in range(4)):
+        found[f"rows, epoch: {n:,}"] = partial(epoch, n)
+    return found
 
 
 def inference(sizes: list[int], n: int, variant: str = "plain") -> tuple[Callable[[], F32], None]:

@@ -73,6 +73,20 @@ def tenth(sizes: list[int], n: int, optimizer: str) -> float:
     return float(model.loss_)
 
 
+def epochs(sizes: list[int], n: int, size: int, optimizer: str, many: int) -> Training:
+    """Return some epochs by `fit`, rows as they stand, which goes on from the params that are there."""
+    model, x, targets = fitted(sizes, n, optimizer)
+    model.set_params(batch_size=size, max_iter=many, warm_start=True, tol=0, n_iter_no_change=many)
+
+    def run() -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it stops at max_iter, as it is told to
+            model.fit(x, targets)
+        return float(model.loss_)
+
+    return run, None, run
+
+
 def inference(sizes: list[int], n: int) -> tuple[Callable[[], F32], None]:
     """Return a prediction of probabilities, which is what scikit-learn gives."""
     model, x, _ = fitted(sizes, n, "sgd")

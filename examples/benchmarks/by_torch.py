@@ -105,6 +105,28 @@ def training(
     return step, None, told
 
 
+def epochs(sizes: list[int], n: int, size: int, optimizer: str, many: int) -> Training:
+    """Return some epochs by a loop over tensors, rows as they stand."""
+    x, y = (torch.from_numpy(a) for a in data(sizes, n))
+    net, loss_fn = network(sizes), torch.nn.BCEWithLogitsLoss() if sizes[-1] == 1 else torch.nn.CrossEntropyLoss()
+    adam = optimizer == "adam"
+
+    def run() -> float:
+        opt = torch.optim.Adam(net.parameters(), lr=ADAM_LR) if adam else torch.optim.SGD(net.parameters(), lr=LR)
+        total = 0.0
+        for _ in range(many):
+            total = 0.0
+            for i in range(0, n, size):
+                opt.zero_grad()
+                value = loss_fn(net(x[i : i + size]), y[i : i + size])
+                value.backward()
+                opt.step()
+                total += value.item()
+        return total / (n // size)
+
+    return run, None, run
+
+
 def served(sizes: list[int], n: int, variant: str) -> tuple[Any, Any]:
     """Return a network for inference, its statistics those of the rows, and the rows."""
     x, net = torch.from_numpy(data(sizes, n)[0]), network(sizes, variant)

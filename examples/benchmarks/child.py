@@ -1,4 +1,4 @@
-"""One measurement in a process of its own, printed as JSON: ``python -m benchmarks.child SECTION COLUMN [ARGUMENT]``."""
+"""One measurement in a process of its own, as JSON: ``python -m benchmarks.child SECTION COLUMN [ARGUMENT]``."""
 
 import importlib
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.workload import (
     EPOCH,
+    EPOCHS,
     ROWS,
     SERVED,
     SERVED_ALIKE,
@@ -23,16 +24,18 @@ COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
     "floor": ("numpy", {"A": "floor", "B": "floor", "C": "inference_floor"}),
     "bare": ("bare", {"A": "training", "B": "training"}),
     "plain": ("numpy", {"A": "plain"}),
-    "nnfunc": ("nnfunc", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run"}),
-    "torch": ("torch", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run"}),
+    "nnfunc": ("nnfunc", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run", "H": "epochs"}),
+    "nnfunc, by hand": ("nnfunc", {"H": "by_hand"}),
+    "nnfunc, compiled": ("nnfunc", {"B": "compiled"}),
+    "torch": ("torch", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run", "H": "epochs"}),
     "torch fused": ("torch", {"A": "fused", "B": "fused", "D": "run_fused"}),
     "torch compile": ("torch", {"A": "compiled", "B": "compiled"}),
     "torch traced": ("torch", dict.fromkeys(("C", "C2"), "traced")),
-    "jax": ("jax", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run"}),
+    "jax": ("jax", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run", "H": "epochs"}),
     "jax, loss read": ("jax", dict.fromkeys(("A", "A2", "B"), "reading")),
     "jax, constant": ("jax", dict.fromkeys(("C", "C2"), "constant")),
     "sklearn, in fit": ("sklearn", {"A": "in_fit", "B": "in_fit"}),
-    "sklearn": ("sklearn", {"A": "training", "B": "training", "C": "inference", "D": "run"}),
+    "sklearn": ("sklearn", {"A": "training", "B": "training", "C": "inference", "D": "run", "H": "epochs"}),
 }
 MEMORY_ROWS = ("mnist512", "wide")
 
@@ -55,6 +58,8 @@ def rows(section: str, only: str = "") -> dict[str, tuple[Any, ...]]:
         found = {row: (*shape, "sgd" if section == "A" else "adam") for row, shape in ROWS.items()}
     elif section == "A2":
         found = {f"{variant}, {row}": (*ROWS[row], "sgd", variant) for row in VARIED for variant in VARIANTS}
+    elif section == "H":
+        found = dict(EPOCHS)
     elif section == "C":
         found = dict(SERVED)
     elif section == "C2":
@@ -64,16 +69,17 @@ def rows(section: str, only: str = "") -> dict[str, tuple[Any, ...]]:
 
 
 def training(column: str, section: str, only: str) -> dict[str, dict[str, float]]:
-    """Return the microseconds per step of every row, and the loss that the tenth step gives."""
+    """Return the microseconds per step or epoch of every row, and the loss that the tenth step or last epoch gives."""
     calls, found = {}, {}
     for row, given in rows(section, only).items():
         step, wait, told = function(column, section)(*given)
         calls[row] = step, wait
-        for _ in range(9):
+        for _ in range(0 if section == "H" else 9):
             step()
         found[row] = {"result": told()}
     for row, us in least(calls).items():
-        found[row]["us"] = us / (EPOCH if column == "sklearn, in fit" else 1)
+        at_once = EPOCHS[row][-1] if section == "H" else EPOCH if column == "sklearn, in fit" else 1
+        found[row]["us"] = us / at_once
     return found
 
 
@@ -120,18 +126,17 @@ def memory(library: str, row: str) -> dict[str, float]:
     return {row: peaks[2] - peaks[0], f"{row}, started": peaks[2] - peaks[1]}
 
 
-def growth(column: str) -> dict[str, list[float]]:
-    """Return microseconds per step as batch, width and depth double."""
-    series = {
-        "batch": [([256, 256, 10], 16 * 2**i) for i in range(7)],
-        "width": [([32 * 2**i] * 3 + [10], 128) for i in range(6)],
-        "depth": [([8] * (2**i + 1), 4) for i in range(7)],
-    }
+def growth(column: str) -> dict[str, float]:
+    """Return microseconds per call as batch, width and layers double, and of this library as names and rows do."""
+    doubled = (128, 256, 512, 1024)
+    shapes = {f"batch: {n:,}": ([256, 256, 10], n) for n in doubled}
+    shapes |= {f"width: {size:,}": ([size] * 3 + [10], 128) for size in doubled}
+    shapes |= {f"layers: {count:,}": ([8] * (count + 1), 4) for count in doubled}
     make = function(column, "A")
-    shapes = {f"{name} {i}": shape for name, each in series.items() for i, shape in enumerate(each)}
     calls = {name: make(*shape, "sgd")[:2] for name, shape in shapes.items()}
-    found = least(calls)
-    return {name: [found[f"{name} {i}"] for i in range(len(each))] for name, each in series.items()}
+    if column == "nnfunc":
+        calls |= {name: (call, None) for name, call in module(column).growth().items()}
+    return least(calls)
 
 
 def main(section: str, name: str, argument: str = "") -> None:
@@ -139,7 +144,7 @@ def main(section: str, name: str, argument: str = "") -> None:
     if section == "store":
         module(name).store([784, 256, 128, 10], Path(argument))
         found: object = {}
-    elif section in ("A", "A2", "B"):
+    elif section in ("A", "A2", "B", "H"):
         found = training(name, section, argument)
     elif section in ("C", "C2"):
         found = inference(name, section, argument)

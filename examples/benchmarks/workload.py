@@ -55,6 +55,12 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
 VARIED = ("tiny", "mnist32", "mnist128")
 SERVED_ALIKE = ("dropout", "L2", "row weights", "clipping", "momentum")  # as plain
 DROPPED, PENALTY, LIMIT, BETA = 0.2, 0.05, 0.5, 0.9  # the penalty and the limit are such that the loss shows them
+# Rows, rows of a batch, optimiser, and the epochs that are run at once.
+EPOCHS: dict[str, tuple[list[int], int, int, str, int]] = {
+    "2-8-1, 256 rows by 4": ([2, 8, 1], 256, 4, "sgd", 10),
+    "64-64-10, 1,024 rows by 32": ([64, 64, 10], 1024, 32, "sgd", 10),
+    "4-100-3, 20 rows at once, Adam": ([4, 100, 3], 20, 20, "adam", 200),
+}
 LR = 0.01
 EPOCH = 10  # steps that one call takes where a library is measured inside an epoch
 ADAM_LR = 1e-3
@@ -91,14 +97,17 @@ def weights(sizes: list[int], variant: str = "plain") -> list[tuple[F32, F32]]:
 
 
 def timed(step: Callable[[], object], finish: Wait | None = None, seconds: float = 0.01) -> float:
-    """Return the median microseconds per step of nine batches of steps; `finish` waits for what is still under way."""
+    """Return the median microseconds per step of nine batches of steps; `finish` waits for what is still under way.
+
+    Where a step takes longer than five such batches, three are enough.
+    """
     started = time.perf_counter()
     step()
     if finish:
         finish()
-    repeats = max(1, int(seconds / (time.perf_counter() - started)))
-    times = []
-    for _ in range(9):
+    took = time.perf_counter() - started
+    repeats, times = max(1, int(seconds / took)), []
+    for _ in range(9 if took < 5 * seconds else 3):
         started = time.perf_counter()
         for _ in range(repeats):
             step()

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 import silent_nan
 from benchmarks import by_bare, by_nnfunc, by_numpy, child
-from benchmarks.workload import PENALTY, ROWS, VARIANTS, weights
+from benchmarks.workload import EPOCHS, PENALTY, ROWS, VARIANTS, weights
 from numpy.typing import NDArray
 
 from tests.sentences import assert_sentence
@@ -193,6 +193,13 @@ def test_what_a_step_of_the_benchmark_changes_shows_in_its_loss() -> None:
     penalty = PENALTY * sum(float(np.square(W).sum()) for W, _ in weights(ROWS["tiny"][0]))
     assert first["L2"] == pytest.approx(first["plain"] + penalty, rel=1e-5)
     assert len(set(first.values())) == len(VARIANTS) - 2
+
+
+@pytest.mark.parametrize("row", EPOCHS)
+def test_the_epochs_of_the_benchmark_are_those_of_a_loop_by_hand(row: str) -> None:
+    losses = [[run(), run()] for run, *_ in (make(*EPOCHS[row]) for make in (by_nnfunc.epochs, by_nnfunc.by_hand))]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][1] < losses[0][0]
 
 
 def test_the_benchmark_prints_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
