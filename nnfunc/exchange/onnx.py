@@ -167,16 +167,15 @@ def _elu(node: Node, dtype: DType) -> Formula:
 
 
 def _gelu(node: Node, dtype: DType) -> Formula:
-    """Write x Phi(x): by Erf, and in float64 as max(x, 0) - t Phi(-t) with t = |x| and the polynomial of `normal`."""
+    """Write x Phi(x): by Erf, and in float64 as max(x, 0) - t Phi(-t) with t = |x| and the polynomials of `normal`."""
     if dtype == FLOAT32:
         return _op("Mul", _op("Mul", 0, 0.5), _op("Add", _op("Erf", _op("Mul", 0, math.sqrt(0.5))), 1.0))
-    end, k, coefficients = LONG
+    end, above, below = LONG
     t = _op("Min", _op("Abs", 0), end)
-    beyond = _op("Add", t, k)
-    u = _op("Div", _op("Sub", k, _op("Mul", t, (end + 2 * k) / end)), beyond)
-    powers = _op("Pow", _op("Unsqueeze", u, (-1,)), tuple(float(n) for n in reversed(range(len(coefficients)))))
-    tail = _op("Mul", _op("MatMul", powers, coefficients), _op("Exp", _op("Mul", _op("Mul", t, t), -0.5)))
-    return _op("Sub", _op("Relu", 0), _op("Mul", _op("Div", t, beyond), tail))
+    powers = _op("Pow", _op("Unsqueeze", t, (-1,)), tuple(float(n) for n in reversed(range(len(below) + 1))))
+    ratio = _op("Div", _op("MatMul", powers, (0.0, *above)), _op("MatMul", powers, (1.0, *below)))
+    tail = _op("Mul", ratio, _op("Exp", _op("Mul", _op("Mul", t, t), -0.5)))
+    return _op("Sub", _op("Relu", 0), _op("Mul", t, tail))
 
 
 # By the name of an operation; input 0 is what it takes.

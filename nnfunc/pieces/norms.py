@@ -195,52 +195,71 @@ def batch_norm_forward(n: int, eps: float, params: Params, x: Array, key: Key | 
             raise ValueError(problem("batch_norm", name, UNCALIBRATED, f"only {describe(list(params))}"))
     if not (params["var"] >= 0).all():
         raise ValueError(problem("batch_norm", "var", "be at least 0", float(params["var"].min())))
-    inverse = 1 / np.sqrt(params["var"] + eps)
-    xhat: Array = (x - params["mean"]) * inverse
+    mean, inverse = params["mean"], 1 / np.sqrt(params["var"] + eps)
+    scale = gamma * inverse
+    d: Array = x - mean  # first, so that a large mean costs no digits
+    y = d * scale
+    y += beta
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
-        return {"gamma": column_sums(dy * xhat), "beta": column_sums(dy)}, lambda: dy * (gamma * inverse)
+        return {"gamma": inverse * column_sums(dy * d), "beta": column_sums(dy)}, lambda: dy * scale
 
-    return xhat * gamma + beta, pullback
+    return y, pullback
 
 
 def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> tuple[Array, Pullback]:
-    """Normalise by statistics along an axis of x itself, which the way back goes through as well."""
-    xhat, inverse = _whitened(x, eps, axis)
+    """Normalise by statistics along an axis of x itself, which the way back goes through as well.
+
+    What both ways multiply by is one array, and xhat, which is d * inverse, is none: a pass in which
+    rows meet a vector takes twice as long as one of equal shapes.
+    """
+    unit: Array | None = None
+    d, inverse = _centred(x, eps, axis)
     if not np.minimum.reduce(inverse, axis=None) > 0:  # a variance overflowed
-        scale = _scales(x, inverse, axis)
-        xhat, inverse = _whitened(x / scale, np.maximum(eps / scale / scale, np.finfo(x.dtype).tiny), axis)
-        inverse /= scale
+        unit = _scales(x, inverse, axis)
+        d, inverse = _centred(x / unit, np.maximum(eps / unit / unit, np.finfo(x.dtype).tiny), axis)
+    scale: Array = inverse * gamma if axis == 0 else inverse.dot(gamma[None, :])
 
     def pullback(dy: Array) -> tuple[Params, InputGradient]:
-        products: Array = dy * xhat
+        products: Array = dy * d
 
         def dx() -> Array:
-            g: Array = dy * gamma
-            along = _means(products, 0) * gamma if axis == 0 else _means(products * gamma, 1)
-            g -= _means(g, axis)
-            g -= xhat * along
-            g *= inverse
-            return g
+            along = _weighted_means(products, gamma, axis)
+            for _ in range(3):  # one by one, as the cube may overflow
+                along *= inverse
+            shift = _weighted_means(dy, gamma, axis)
+            shift *= inverse
+            g: Array = dy * scale
+            g -= d * along
+            g -= shift
+            return g if unit is None else g / unit
 
-        return {"gamma": column_sums(products), "beta": column_sums(dy)}, dx
+        by_row = inverse.reshape(-1)
+        dgamma: Array = by_row.dot(products) if axis else by_row * column_sums(products)
+        return {"gamma": dgamma, "beta": column_sums(dy)}, dx
 
-    y: Array = xhat * gamma
+    y: Array = d * scale
     y += beta
     return y, pullback
 
 
-def _whitened(x: Array, eps: float | Array, axis: int) -> tuple[Array, Array]:
-    """Return xhat and 1 / sqrt(var + eps)."""
-    xhat: Array = x - _means(x, axis)
+def _centred(x: Array, eps: float | Array, axis: int) -> tuple[Array, Array]:
+    """Return x less its means, and 1 / sqrt(var + eps)."""
+    d: Array = x - _means(x, axis)
     # A large mean is rounded: what is left of it after the first subtraction goes in a second.
-    xhat -= _means(xhat, axis)
-    inverse = _means(xhat * xhat, axis)
+    d -= _means(d, axis)
+    inverse = _means(d * d, axis)
     inverse += eps
     np.sqrt(inverse, out=inverse)
     np.divide(1, inverse, out=inverse)
-    xhat *= inverse
-    return xhat, inverse
+    return d, inverse
+
+
+def _weighted_means(a: Array, gamma: Array, axis: int) -> Array:
+    """Return the means of a * gamma along an axis, which stays."""
+    sums: Array = (ones(len(a), a.dtype).dot(a) * gamma)[None, :] if axis == 0 else a.dot(gamma)[:, None]
+    sums /= a.shape[axis]
+    return sums
 
 
 def _means(a: Array, axis: int) -> Array:
