@@ -15,7 +15,8 @@ from nnfunc.values.arrays import filled, number
 from nnfunc.values.types import Array, DType
 
 # Beyond, Phi(-t) is 0; and exp(t^2 / 2) Phi(-t) as a ratio of polynomials in t, highest powers first, that of the
-# denominator 1. Interpolated at the nodes of Chebyshev in (3 - t) / (3 + t), in 60 digits; right to 1e-17 and to 5e-7.
+# denominator 1. LONG is right to 1e-17: interpolated at Chebyshev's nodes in (3 - t) / (3 + t), in 60 digits. SHORT is
+# the best of its degree (Lawson's algorithm), right to (1 + t^2 / 8) 1.2e-7, as the rounding of the exponent grows.
 LONG = 39.0, (
     0.39894228040182417, 12.949033782210556, 204.78691223682574, 2058.041404132116, 14472.803005809918,
     74198.8301728184, 280685.5127438437, 775077.0509079964, 1502863.864147845, 1866539.4730304857, 1151257.094814927,
@@ -23,8 +24,8 @@ LONG = 39.0, (
     32.45841420785283, 514.324664466436, 5191.20318940103, 36789.26184184816, 191082.71509245376, 738835.4965327176,
     2118826.6386307543, 4403189.878936062, 6298862.748076328, 5570219.468996153, 2302514.189629854,
 )  # fmt: skip
-SHORT = 14.5, (0.3988957470492908, 2.791999349396368, 8.445581755428565, 11.651073229254035), (
-    6.993815130887763, 22.247911979311777, 35.48315424925731, 23.30215501334288,
+SHORT = 14.5, (0.39884295470142395, 2.9343515387468186, 9.156143716542267, 13.156303784543741), (
+    7.346677931203709, 24.076103131141384, 39.30653490015434, 26.31261069710705,
 )  # fmt: skip
 _BLOCK = 32768  # values at a time, so that all of these passes stay in the cache
 
