@@ -6,13 +6,33 @@ an update is a few calls whatever the depth; and the learning rate of gradient
 descent is drawn into the gradient of the loss.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.workload import ADAM_LR, F32, LR, Ints, Training, data, weights
+from benchmarks.workload import (
+    ADAM_LR,
+    BETA,
+    DROPPED,
+    F32,
+    LIMIT,
+    LR,
+    PENALTY,
+    Ints,
+    Piece,
+    Training,
+    data,
+    pieces,
+    row_weights,
+    weights,
+)
 
-Layers = list[tuple[F32, F32]]
+Pair = tuple[F32, F32]
+Call = Callable[[], object]
+Calls = tuple[Call, Call]
+"""The call of a pass, and that of the way back."""
+Layers = list[Pair]
 
 
 def number(value: float) -> F32:
@@ -35,7 +55,7 @@ def product(a: F32, b: F32, out: F32) -> None:
         np.matmul(a, b, out=out)
 
 
-def binary_loss(z: F32, y: F32 | Ints, d: F32, scale: float) -> Callable[[], float]:
+def binary_loss(z: F32, y: F32 | Ints, d: F32, scale: float, weight: F32 | None = None) -> Callable[[], float]:
     """Return a function that computes the mean loss, and its gradient times n times `scale` into `d`."""
     n, zero, one, factor = len(z), number(0), number(1), number(scale)
     positive, powers, tail = (np.empty_like(z) for _ in range(3))
@@ -61,9 +81,12 @@ def binary_loss(z: F32, y: F32 | Ints, d: F32, scale: float) -> Callable[[], flo
     return compute
 
 
-def class_loss(z: F32, y: F32 | Ints, d: F32, scale: float) -> Callable[[], float]:
+def class_loss(z: F32, y: F32 | Ints, d: F32, scale: float, weight: F32 | None = None) -> Callable[[], float]:
     """Return a function that computes the mean loss, and its gradient times n times `scale` into `d`."""
-    (n, k), factor = z.shape, number(scale)
+    (n, k), factor, share = z.shape, number(scale), None
+    if weight is not None:
+        share = weight / weight.mean()
+        factor = (share * scale)[:, None]
     by_class, below, total, largest = (
         np.empty((k, n), np.float32),
         np.empty_like(z),
@@ -84,12 +107,14 @@ def class_loss(z: F32, y: F32 | Ints, d: F32, scale: float) -> Callable[[], floa
         np.multiply(d, factor, out=d)
         np.log(total, out=total)
         np.subtract(total, flat_below.take(own), out=total)
+        if share is not None:
+            np.multiply(total, share, out=total)
         return float((sum(total.tolist()) if n <= 64 else np.add.reduce(total, dtype=np.float64)) / n)
 
     return compute
 
 
-def sgd(params: F32, change: F32) -> Callable[[], None]:
+def sgd(params: F32, change: F32) -> Call:
     """Return a step of gradient descent; `change` already holds the learning rate times the gradient."""
 
     def update() -> None:
@@ -98,7 +123,31 @@ def sgd(params: F32, change: F32) -> Callable[[], None]:
     return update
 
 
-def adam(params: F32, g: F32) -> Callable[[], None]:
+def descent_with_momentum(params: F32, change: F32) -> Call:
+    """Return a step of gradient descent with momentum; `change` already holds the learning rate."""
+    v, beta = np.zeros_like(change), number(BETA)
+
+    def update() -> None:
+        np.multiply(v, beta, out=v)
+        np.add(v, change, out=v)
+        np.subtract(params, v, out=params)
+
+    return update
+
+
+def clipped_descent(params: F32, change: F32) -> Call:
+    """Return a step of gradient descent, clipped by the norm; `change` already holds the learning rate."""
+
+    def update() -> None:
+        norm = math.sqrt(change.dot(change))
+        if norm > LIMIT * LR:
+            np.multiply(change, number(LIMIT * LR / norm), out=change)
+        np.subtract(params, change, out=params)
+
+    return update
+
+
+def adam(params: F32, g: F32) -> Call:
     """Return a step of Adam."""
     m, v, scratch, t = np.zeros_like(g), np.zeros_like(g), np.empty_like(g), 0
     b1, b2, c1, c2 = (number(value) for value in (0.9, 0.999, 1 - 0.9, 1 - 0.999))
@@ -123,44 +172,252 @@ def adam(params: F32, g: F32) -> Callable[[], None]:
     return update
 
 
-def training(sizes: list[int], n: int, optimizer: str) -> Training:
+def dense(h: F32, dh: F32 | None, z: F32, dz: F32, own: Pair, grads: Pair) -> Calls:
+    """Return the calls that compute z = h W + b, and the gradients from dz."""
+    (W, b), (dW, db), ones_n = own, grads, np.ones(len(h), np.float32)
+    transposed, turned = h.T, W.T
+
+    def forward() -> None:
+        product(h, W, z)
+        np.add(z, b, out=z)
+
+    def backward() -> None:
+        product(transposed, dz, dW)
+        ones_n.dot(dz, db)
+        if dh is not None:
+            product(dz, turned, dh)
+
+    return forward, backward
+
+
+def norm(by_rows: bool, h: F32, dh: F32, z: F32, dz: F32, own: Pair, grads: Pair) -> Calls:
+    """Return the calls that normalise the rows of h, or its columns, and the gradients from dz."""
+    (gamma, beta), (dgamma, dbeta), (n, k) = own, grads, h.shape
+    xhat, scratch, ones_n = np.empty_like(h), np.empty_like(h), np.ones(n, np.float32)
+    share = np.full(k if by_rows else n, 1 / (k if by_rows else n), np.float32)
+    mean, inverse, first, second = (np.empty(n if by_rows else k, np.float32) for _ in range(4))
+    eps, one = number(1e-5), number(1)
+
+    def spread(a: F32) -> F32:
+        return a[:, None] if by_rows else a
+
+    def means(a: F32, out: F32) -> None:
+        if by_rows:
+            a.dot(share, out)
+        else:
+            share.dot(a, out)
+
+    def forward() -> None:
+        means(h, mean)
+        np.subtract(h, spread(mean), out=xhat)
+        np.multiply(xhat, xhat, out=scratch)
+        means(scratch, inverse)
+        np.add(inverse, eps, out=inverse)
+        np.sqrt(inverse, out=inverse)
+        np.divide(one, inverse, out=inverse)
+        np.multiply(xhat, spread(inverse), out=xhat)
+        np.multiply(xhat, gamma, out=z)
+        np.add(z, beta, out=z)
+
+    def backward() -> None:
+        np.multiply(dz, xhat, out=scratch)
+        ones_n.dot(scratch, dgamma)
+        ones_n.dot(dz, dbeta)
+        np.multiply(dz, gamma, out=dz)
+        np.multiply(scratch, gamma, out=scratch)
+        means(dz, first)
+        means(scratch, second)
+        np.multiply(xhat, spread(second), out=scratch)
+        np.add(scratch, spread(first), out=scratch)
+        np.subtract(dz, scratch, out=dz)
+        np.multiply(dz, spread(inverse), out=dh)
+
+    return forward, backward
+
+
+def dropout(h: F32, dh: F32, z: F32, dz: F32) -> Calls:
+    """Return the calls that drop some values of h, and the gradient from dz."""
+    draw, drawn, rate, scale = np.random.default_rng(0), np.empty_like(h), number(DROPPED), number(1 / (1 - DROPPED))
+    kept, factor = np.empty(h.shape, bool), np.empty_like(h)
+
+    def forward() -> None:
+        draw.random(dtype=np.float32, out=drawn)
+        np.greater_equal(drawn, rate, out=kept)
+        np.multiply(kept, scale, out=factor)
+        np.multiply(h, factor, out=z)
+
+    return forward, lambda: np.multiply(dz, factor, out=dh)
+
+
+def skipped(h: F32, dh: F32, z: F32, dz: F32, y: F32, dy: F32) -> tuple[Calls, Calls]:
+    """Return the calls around a layer with a connection around it, y = h + z: before it and after it."""
+    return (lambda: None, lambda: np.add(dh, dy, out=dh)), (lambda: np.add(h, z, out=y), lambda: np.copyto(dz, dy))
+
+
+def relu(z: F32, dz: F32) -> Calls:
+    """Return the calls that compute relu in place, and multiply dz by its slope."""
+    mask, zero = np.empty(z.shape, bool), number(0)
+    row, least = (z.reshape(-1, 8192), np.zeros(8192, np.float32)) if z.size % 8192 == 0 else (z, zero)
+
+    def backward() -> None:
+        np.greater(z, zero, out=mask)
+        np.multiply(dz, mask, out=dz)
+
+    return lambda: np.maximum(row, least, out=row), backward
+
+
+def tanh(z: F32, dz: F32) -> Calls:
+    """Return the calls that compute tanh in place, and multiply dz by its slope."""
+    slope, one = np.empty_like(z), number(1)
+
+    def backward() -> None:
+        np.multiply(z, z, out=slope)
+        np.subtract(one, slope, out=slope)
+        np.multiply(dz, slope, out=dz)
+
+    return lambda: np.tanh(z, out=z), backward
+
+
+def own(z: F32, dz: F32) -> Calls:
+    """Return the calls that compute z / (1 + |z|) in place, and multiply dz by its slope."""
+    root, one = np.empty_like(z), number(1)
+
+    def forward() -> None:
+        np.abs(z, out=root)
+        np.add(root, one, out=root)
+        np.divide(one, root, out=root)
+        np.multiply(z, root, out=z)
+
+    def backward() -> None:
+        np.multiply(dz, root, out=dz)
+        np.multiply(dz, root, out=dz)
+
+    return forward, backward
+
+
+def gelu(z: F32, dz: F32) -> Calls:
+    """Return the calls that compute gelu in place, with its slope, and multiply dz by it.
+
+    Its tail is Abramowitz and Stegun's 7.1.26, right to 1e-7.
+    """
+    size, t, tail, power = (np.empty_like(z) for _ in range(4))
+    first, *others = (number(a / 2) for a in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592))
+    half, one, zero, density = number(0.5), number(1), number(0), number(1 / math.sqrt(2 * math.pi))
+    near, minus_half = number(0.3275911 / math.sqrt(2)), number(-0.5)
+
+    def forward() -> None:
+        np.abs(z, out=size)
+        np.multiply(size, near, out=t)
+        np.add(t, one, out=t)
+        np.divide(one, t, out=t)
+        np.multiply(t, first, out=tail)
+        for a in others:
+            np.add(tail, a, out=tail)
+            np.multiply(tail, t, out=tail)
+        np.multiply(size, size, out=power)
+        np.multiply(power, minus_half, out=power)
+        np.exp(power, out=power)
+        np.multiply(tail, power, out=tail)
+        np.multiply(power, density, out=power)
+        np.multiply(power, size, out=power)
+        np.subtract(power, tail, out=power)
+        np.add(power, half, out=power)
+        np.copysign(power, z, out=power)
+        np.add(power, half, out=power)
+        np.multiply(size, tail, out=size)
+        np.maximum(z, zero, out=z)
+        np.subtract(z, size, out=z)
+
+    return forward, lambda: np.multiply(dz, power, out=dz)
+
+
+ACTIVATIONS: dict[str, Callable[[F32, F32], Calls]] = {"relu": relu, "gelu": gelu, "tanh": tanh, "own": own}
+
+
+def network(plan: list[Piece], x: F32, layers: Layers, grads: Layers) -> tuple[list[Call], list[Call], F32, F32]:
+    """Return the calls of a pass and of the way back, the outputs and their gradient."""
+    calls: list[Calls] = []
+    h, dh = x, None
+    pairs = iter(zip(layers, grads, strict=True))
+    for kind, f, _, n_out in plan:
+        z, dz, y, dy = (np.empty((len(x), n_out), np.float32) for _ in range(4))
+        after = [ACTIVATIONS[f](z, dz)] if f else []
+        if kind == "dense":
+            calls += [dense(h, dh, z, dz, *next(pairs)), *after]
+        elif dh is None:
+            raise ValueError(f"benchmark: the first layer must be dense, got {kind}")
+        elif kind == "residual":
+            before, last = skipped(h, dh, z, dz, y, dy)
+            calls += [before, dense(h, dh, z, dz, *next(pairs)), *after, last]
+            z, dz = y, dy
+        elif kind == "dropout":
+            calls.append(dropout(h, dh, z, dz))
+        else:
+            calls += [norm(kind == "layer_norm", h, dh, z, dz, *next(pairs)), *after]
+        h, dh = z, dz
+    assert dh is not None
+    return [forward for forward, _ in calls], [backward for _, backward in reversed(calls)], h, dh
+
+
+def drawn(sizes: list[int], variant: str) -> tuple[list[Piece], F32, Layers]:
+    """Return the layers of a network, its params as one vector, and what they look like."""
+    plan, start = pieces(sizes, variant), iter(weights(sizes, variant))
+    like = [
+        next(start) if kind in ("dense", "residual") else (np.ones(n, np.float32), np.zeros(n, np.float32))
+        for kind, _, _, n in plan
+        if kind != "dropout"
+    ]
+    return plan, np.concatenate([array for pair in like for array in pair], axis=None), like
+
+
+def training(sizes: list[int], n: int, optimizer: str, variant: str = "plain") -> Training:
     """Return a training step."""
     x, y = data(sizes, n)
-    start = weights(sizes)
-    flat = np.concatenate([array for pair in start for array in pair], axis=None)
+    plan, flat, like = drawn(sizes, variant)
     change = np.empty_like(flat)
-    layers, grads = views(flat, start), views(change, start)
-    outputs = [np.empty((n, size), np.float32) for size in sizes[1:]]
-    slopes = [np.empty_like(z) for z in outputs]
-    zeros, masks = np.zeros(8192, np.float32), [np.empty(z.shape, bool) for z in outputs]
-    last, ones_n, zero = len(start) - 1, np.ones(n, np.float32), number(0)
-    hidden = [x, *outputs]
-    transposed, turned = [h.T for h in hidden], [W.T for W, _ in layers]
+    layers, grads = views(flat, like), views(change, like)
+    forwards, backwards, outputs, slope = network(plan, x, layers, grads)
     loss = (binary_loss if sizes[-1] == 1 else class_loss)(
-        outputs[-1], y, slopes[-1], (LR if optimizer == "sgd" else 1) / n
+        outputs, y, slope, (LR if optimizer == "sgd" else 1) / n, row_weights(n) if variant == "row weights" else None
     )
-    update = (sgd if optimizer == "sgd" else adam)(flat, change)
-    rows = [[z.reshape(-1, 8192), zeros] if z.size % 8192 == 0 else [z, zero] for z in outputs]
+    rules = {"adam": adam, "momentum": descent_with_momentum, "clipping": clipped_descent}
+    update = rules.get(variant if optimizer == "sgd" else optimizer, sgd)(flat, change)
+    both = zip(layers, grads, strict=True) if variant == "L2" else ()
+    penalised, rate = [(W, dW, np.empty_like(W)) for (W, _), (dW, _) in both], number(2 * LR * PENALTY)
 
     def step() -> float:
-        for i, (W, b) in enumerate(layers):
-            z = outputs[i]
-            product(hidden[i], W, z)
-            np.add(z, b, out=z)
-            if i < last:
-                row, least = rows[i]
-                np.maximum(row, least, out=row)
+        for call in forwards:
+            call()
         value = loss()
-        for i in range(last, -1, -1):
-            d = slopes[i]
-            product(transposed[i], d, grads[i][0])
-            ones_n.dot(d, grads[i][1])
-            if i:
-                before = slopes[i - 1]
-                product(d, turned[i], before)
-                np.greater(hidden[i], zero, out=masks[i - 1])
-                np.multiply(before, masks[i - 1], out=before)
+        for call in backwards:
+            call()
+        for W, dW, scratch in penalised:
+            value += PENALTY * float(np.vdot(W, W))
+            np.multiply(W, rate, out=scratch)
+            np.add(dW, scratch, out=dW)
         update()
         return value
 
     return step, None, step
+
+
+def inference(sizes: list[int], n: int, variant: str = "plain") -> tuple[Callable[[], F32], None]:
+    """Return a prediction of logits, a batch norm drawn into the layer before it."""
+    x, _ = data(sizes, n)
+    plan, flat, like = drawn(sizes, variant)
+    layers = views(flat, like)
+    if variant == "batch norm":
+        plan, layers, h = pieces(sizes), weights(sizes, variant), x
+        for i, (W, b) in enumerate(layers[:-1]):
+            z = h.dot(W) + b
+            inverse = 1 / np.sqrt(z.var(0) + np.float32(1e-5))
+            layers[i] = W, b = W * inverse, (b - z.mean(0)) * inverse
+            h = np.maximum(h.dot(W) + b, 0)
+    calls, _, outputs, _ = network(plan, x, layers, layers)
+
+    def predict() -> F32:
+        for call in calls:
+            call()
+        return outputs
+
+    return predict, None

@@ -18,20 +18,21 @@ from benchmarks.workload import (
     peak_megabytes,
 )
 
-INFERENCE = {"C": "inference", "C2": "inference"}
+TRAINING = dict.fromkeys(("A", "A2", "B"), "training")
+INFERENCE = dict.fromkeys(("C", "C2"), "inference")
 # What is measured in which section: a module, and its functions by section.
 COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
     "floor": ("numpy", {"A": "floor", "B": "floor", "C": "inference_floor"}),
-    "bare": ("bare", {"A": "training", "B": "training"}),
+    "bare": ("bare", {**TRAINING, **INFERENCE}),
     "plain": ("numpy", {"A": "plain"}),
-    "nnfunc": ("nnfunc", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run", "H": "epochs"}),
+    "nnfunc": ("nnfunc", {**TRAINING, **INFERENCE, "D": "run", "H": "epochs"}),
     "nnfunc, by hand": ("nnfunc", {"H": "by_hand"}),
     "nnfunc, compiled": ("nnfunc", {"B": "compiled"}),
-    "torch": ("torch", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run", "H": "epochs"}),
+    "torch": ("torch", {**TRAINING, **INFERENCE, "D": "run", "H": "epochs"}),
     "torch fused": ("torch", {"A": "fused", "B": "fused", "D": "run_fused"}),
     "torch compile": ("torch", {"A": "compiled", "B": "compiled"}),
     "torch traced": ("torch", dict.fromkeys(("C", "C2"), "traced")),
-    "jax": ("jax", {**dict.fromkeys(("A", "A2", "B"), "training"), **INFERENCE, "D": "run", "H": "epochs"}),
+    "jax": ("jax", {**TRAINING, **INFERENCE, "D": "run", "H": "epochs"}),
     "jax, loss read": ("jax", dict.fromkeys(("A", "A2", "B"), "reading")),
     "jax, constant": ("jax", dict.fromkeys(("C", "C2"), "constant")),
     "sklearn, in fit": ("sklearn", {"A": "in_fit", "B": "in_fit"}),

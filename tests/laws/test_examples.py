@@ -178,6 +178,14 @@ def test_the_bare_numpy_calls_that_bound_a_step_take_the_same_steps(row: str, op
     assert losses[0][4] < losses[0][0]
 
 
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant != "dropout"])
+def test_they_train_every_network_of_the_benchmark_alike_and_predict_alike(variant: str) -> None:
+    losses = [[step() for _ in range(5)] for step, *_ in (make(*ROWS["tiny"], "sgd", variant) for make in MAKERS)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    ours, bare = (library.inference(*ROWS["tiny"], variant)[0]() for library in (by_nnfunc, by_bare))
+    assert bare == pytest.approx(ours, rel=1e-5, abs=1e-5)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_network_of_the_benchmark_learns_and_predicts(variant: str) -> None:
     step, _, told = by_nnfunc.training(*ROWS["tiny"], "sgd", variant)
