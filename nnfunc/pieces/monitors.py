@@ -56,11 +56,11 @@ def early_stopping(patience: SupportsIndex = 10, min_delta: SupportsFloat = 0.0)
 
 
 def _stopping_init() -> State:
-    return _state(best=math.inf, wait=0, improved=False, stop=False)
+    return _STOPPING
 
 
 def _stopping_update(patience: int, min_delta: float, state: State, metric: SupportsFloat) -> State:
-    _check("early_stopping", state, _stopping_init())
+    _check("early_stopping", state, _STOPPING)
     value, best = as_float("early_stopping", "metric", metric), float(state["best"])
     improved = value < best - min_delta or (math.isinf(best) and value < best)
     wait = 0 if improved else int(state["wait"]) + 1
@@ -116,14 +116,14 @@ def reduce_on_plateau(
 
 
 def _plateau_init() -> State:
-    return _state(scale=1.0, best=math.inf, wait=0, cooldown=0)
+    return _PLATEAU
 
 
 def _plateau_update(
     factor: float, patience: int, rtol: float, atol: float, cooldown: int, min_scale: float, state: State,
     metric: SupportsFloat,
 ) -> State:
-    _check("reduce_on_plateau", state, _plateau_init())
+    _check("reduce_on_plateau", state, _PLATEAU)
     value = as_float("reduce_on_plateau", "metric", metric)
     scale, best, resting = float(state["scale"]), float(state["best"]), int(state["cooldown"])
     improved = value < (best if math.isinf(best) else best - rtol * abs(best) - atol)
@@ -150,3 +150,7 @@ def _check(function: str, state: State, own: State) -> None:
         fits = not held.shape and held.dtype.kind in ("fiub" if is_number else "iub")
         constraint = f"be a single {'number' if is_number else 'integer'}"
         require(fits, function, f"state[{name!r}]", constraint, kind=TypeError, value=state[name])
+
+
+_STOPPING, _PLATEAU = _state(best=math.inf, wait=0, improved=False, stop=False), _state(scale=1.0, best=math.inf, wait=0, cooldown=0)
+"""The states that the two monitors begin with, which nobody can change."""

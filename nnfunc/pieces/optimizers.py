@@ -38,11 +38,15 @@ def sgd() -> Optimizer:
     return partial(initial, "sgd", {}), _sgd_step
 
 
+_NOTHING: State = sealed({})
+
+
 def _sgd_step(params: Params, grads: Params, state: State, lr: SupportsFloat) -> tuple[Params, State]:
     """Step down the gradient, if the state is as empty as it must be."""
     new = sgd_step(params, grads, lr)
-    check_state("sgd", {}, state, params)
-    return new, sealed({})
+    if state or not hasattr(state, "keys"):
+        check_state("sgd", {}, state, params)
+    return new, _NOTHING
 
 
 def momentum(beta: SupportsFloat = 0.9, nesterov: bool = False) -> Optimizer:

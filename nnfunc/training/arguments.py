@@ -42,8 +42,9 @@ Order: TypeAlias = Callable[[int, Key], ArrayLike]
 Run = TypedDict(
     "Run",
     {
-        "net": Layer, "loss_fn": LossFn, "data": Data, "numbers": Rows, "validation": Data | None,
-        "metrics": Mapping[str, Metric], "epochs": int, "size": int, "key": Key, "order": Order | None,
+        "net": Layer, "statistics": list[str], "loss_fn": LossFn, "data": Data, "numbers": Rows,
+        "validation": Data | None, "metrics": Mapping[str, Metric], "epochs": int, "size": int, "key": Key,
+        "order": Order | None,
         "schedule": Schedule, "optimizer": Optimizer, "penalty": Penalty | None, "transform": GradTransform | None,
         "stopping": Monitor, "plateau": Monitor | None, "monitor": Callable[[Report], float],
         "on_step": Callable[[StepReport], object] | None,
@@ -286,6 +287,8 @@ def as_given(argument: str, value: object) -> float:
         ...
         TypeError: train: monitor must give a number, got 'low'
     """
+    if type(value) is float:  # told in a fiftieth of the time
+        return value
     if isinstance(value, SupportsFloat) and not (isinstance(value, np.ndarray) and value.ndim):
         with suppress(TypeError, ValueError):  # of a complex number, say
             return float(value)

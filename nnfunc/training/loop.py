@@ -32,7 +32,7 @@ from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
     Data, Order, Run, Validation, as_given, check_functions, scores, training_data, try_pieces, validation_data,
 )
-from nnfunc.training.state import Report, StepReport, key_words, packed, resumed
+from nnfunc.training.state import Report, StepReport, key_words, packed, resumed, unpacked
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
 from nnfunc.values.checks import as_number, as_size, describe, problem, require, restated, shortened
 from nnfunc.values.keys import fold_in
@@ -44,8 +44,8 @@ from nnfunc.values.types import (
 S = TypeVar("S")
 R = TypeVar("R")
 
-Step: TypeAlias = tuple[Params, Data, Key, Rows]
-"""The params before a step, its batch, its key, and which rows of the run's data the batch is made of."""
+Step: TypeAlias = tuple[Params, Rows, Key]
+"""The params before a step, which rows of the run's data its batch is made of, and its key."""
 
 _NEVER = 2**61
 _OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
@@ -138,7 +138,7 @@ def train(
     useless = metrics and validation is None
     require(not useless, "train", "metrics", "come with validation data to compute them on", list(metrics or ()))
     run: Run = {
-        "net": net, "loss_fn": loss_fn, "data": data, "numbers": numbers,
+        "net": net, "statistics": list(statistics(net)), "loss_fn": loss_fn, "data": data, "numbers": numbers,
         "validation": validation_data(validation, data, loss_fn), "metrics": dict(metrics or {}),
         "epochs": as_size("train", "epochs", epochs), "size": as_size("train", "size", size), "key": key,
         "order": order, "on_step": on_step, "schedule": schedule, "optimizer": sgd() if optimizer is None else optimizer, "penalty": penalty,
@@ -242,31 +242,31 @@ def _resumed(run: Run, state: State) -> State:
 
 def _epochs(run: Run, state: State) -> Iterator[tuple[State, Report]]:
     """Yield state and report of one epoch after another."""
-    while int(state["train/epoch"]) < run["epochs"] and not section(state, "stopping")["stop"]:
+    while int(state["train/epoch"]) < run["epochs"] and not state["stopping/stop"]:
         state, report = _epoch(run, state)
         yield state, report
 
 
 def _epoch(run: Run, state: State) -> tuple[State, Report]:
     """Run one epoch of steps, then calibrate, validate and watch."""
-    plateau = section(state, "plateau")
-    sections: dict[str, State] = {"best": section(state, "best")}
+    before: dict[str, State] = {"best": {}, "optimizer": {}, "plateau": {}} | unpacked(state)
+    sections: dict[str, State] = {"best": before["best"]}
     started = time.perf_counter()
-    params, sections["optimizer"], report, last, rows = _steps(run, state, float(plateau.get("scale", 1.0)))
+    params, sections["optimizer"], report, last, rows = _steps(run, before)
     report["seconds"] = time.perf_counter() - started
     report["rows_per_second"] = rows / report["seconds"]
-    if statistics(run["net"]):
+    if run["statistics"]:
         params = _calibrated(run, params, report, last)
     report["validation_loss"], report["metrics"] = scores(run, params)
     watched = as_given("monitor", run["monitor"](report.copy()))
-    sections["stopping"] = run["stopping"][1](section(state, "stopping"), watched)
+    sections["stopping"] = run["stopping"][1](before["stopping"], watched)
     if run["plateau"] is not None:
-        sections["plateau"] = run["plateau"][1](plateau, watched)
+        sections["plateau"] = run["plateau"][1](before["plateau"], watched)
     sections["params"] = params
     if sections["stopping"]["improved"]:
         sections["best"] = params
     counts = {"epoch": np.asarray(report["epoch"]), "step": np.asarray(report["step"]), "key": state["train/key"]}
-    sections["train/before"] = section(state, "stopping")
+    sections["train/before"] = before["stopping"]
     return packed({**sections, "train": {**counts, "monitored": np.asarray(watched)}}), report
 
 
@@ -281,30 +281,31 @@ def _calibrated(run: Run, params: Params, report: Report, last: Step) -> Params:
         raise FloatingPointError(told) from error
 
 
-def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report, Step, int]:
+def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Report, Step, int]:
     """Take one step per batch, and count the rows; a failing step is replayed and explained."""
-    (x, y, weight), transform, (_, optimizer_step) = run["data"], run["transform"], run["optimizer"]
-    epoch, step = int(state["train/epoch"]), int(state["train/step"])
-    params = trained(run["net"], section(state, "params"))
+    transform, (_, optimizer_step) = run["transform"], run["optimizer"]
+    net, loss_fn, penalty, schedule, on_step = run["net"], run["loss_fn"], run["penalty"], run["schedule"], run["on_step"]
+    epoch, step = int(sections["train"]["epoch"]), int(sections["train"]["step"])
+    params, scale = trained(net, sections["params"]), float(sections["plateau"].get("scale", 1.0))
     # In a layer of the user's own, as those of the network are left out; a step cannot tell them apart by their names.
     alike = {name: params[name] for name in statistics_among(tuple(params))}
-    optimizer_state: State = section(state, "optimizer")
-    total, count = 0.0, 0
+    optimizer_state = sections["optimizer"]
     before: Step | None = None
-    mean_weight = None if weight is None else 1.0
+    total = 0.0
+    mean_weight, noise = None if run["data"][2] is None else 1.0, fold_in(run["key"], 1)
     found = _row_batches(run, epoch)
-    steps = step + len(found) * (run["epochs"] - epoch)
+    count, steps = sum(map(len, found)), step + len(found) * (run["epochs"] - epoch)
     for rows in found:
-        batch: Data = x[rows], y[rows], None if weight is None else weight[rows]
-        noise = fold_in(fold_in(run["key"], 1), step)
-        now: Step = params, batch, noise, rows
-        lr = as_number("train", f"lr at step {step}", run["schedule"](step), least=0) * scale
+        now: Step = params, rows, (*noise, step)
+        rate = schedule(step)
+        if type(rate) is not float or not 0 <= rate < math.inf:
+            rate = as_number("train", f"lr at step {step}", rate, least=0)
+        lr = rate * scale
         try:
-            value, g = value_and_grads_pass(
-                "train", run["net"], run["loss_fn"], params, *batch, mean_weight, run["penalty"], noise
-            )
+            value, g = value_and_grads_pass("train", net, loss_fn, params, *_batch(run, rows), mean_weight, penalty, now[2])
             sent = g if transform is None else transform(g)
-            require(hasattr(sent, "items"), "train", "transform", "give gradients by name", kind=TypeError, value=sent)
+            if transform is not None and not hasattr(sent, "items"):
+                raise TypeError(problem("train", "transform", "give gradients by name", describe(sent)))
             stepped = optimizer_step(params, sent, optimizer_state, lr)
         except FloatingPointError as error:
             raise FloatingPointError(_failure(run, str(error), epoch, step, now, before)) from error
@@ -316,17 +317,32 @@ def _steps(run: Run, state: State, scale: float) -> tuple[Params, State, Report,
         before, (params, optimizer_state) = now, stepped
         if alike:
             params = {name: params[name] if name in params else alike[name] for name in now[0]}
-        total, count, step = total + value * len(rows), count + len(rows), step + 1
-        if run["on_step"] is not None:
-            run["on_step"]({"epoch": epoch + 1, "step": step, "steps": steps, "loss": value, "lr": float(lr)})
+        total += value * len(rows)
+        step += 1
+        if on_step is not None:
+            on_step({"epoch": epoch + 1, "step": step, "steps": steps, "loss": value, "lr": float(lr)})
     if not all_finite(*params.values()):
         message = "train: params must be finite, got a step that made them not so"
         raise FloatingPointError(_failure(run, message, epoch, step - 1, now, None))
     report: Report = {
         "epoch": epoch + 1, "step": step, "loss": total / count, "validation_loss": None, "metrics": {}, "lr": float(lr),
-        "grad_norm": global_norm(g) if all_finite(*g.values()) else math.nan, "seconds": 0.0, "rows_per_second": 0.0,
+        "grad_norm": _norm_of(g), "seconds": 0.0, "rows_per_second": 0.0,
     }
     return params, optimizer_state, report, now, count
+
+
+def _batch(run: Run, rows: Rows) -> Data:
+    """Return some rows of the data."""
+    x, y, weight = run["data"]
+    return x[rows], y[rows], None if weight is None else weight[rows]
+
+
+def _norm_of(grads: Params) -> float:
+    """Return the norm of gradients, NaN if one is not finite."""
+    try:
+        return global_norm(grads)
+    except FloatingPointError:
+        return math.nan
 
 
 def _row_batches(run: Run, epoch: int) -> list[Rows]:
@@ -340,7 +356,7 @@ def _row_batches(run: Run, epoch: int) -> list[Rows]:
         constraint = "give rows of weight above 0" + " that have a target" * is_masked(run["loss_fn"])
         require(len(rows) > 0, "train", f"order for epoch {epoch}", constraint, "none")
         found = [rows[start : start + run["size"]] for start in range(0, len(rows), run["size"])]
-    if len(found) > 1 and len(found[-1]) == 1 and statistics(run["net"]):
+    if len(found) > 1 and len(found[-1]) == 1 and run["statistics"]:
         found[-2:] = [np.concatenate(found[-2:])]
     return found
 
@@ -372,7 +388,7 @@ def _failure(
 
 def _refused_row(run: Run, failing: Step) -> str:
     """Say which row of the data it is, if a layer or the loss refuses some rows of a batch and not others."""
-    params, (x, y, _), key, rows = failing
+    (params, rows, key), (x, y, _) = failing, _batch(run, failing[1])
     net, loss_fn = on_logits(run["net"], run["loss_fn"])
     refused: list[int] = []
     tried: Callable[[slice], object]
@@ -397,13 +413,14 @@ def _refused_row(run: Run, failing: Step) -> str:
 
 def _replayed(run: Run, step: Step) -> Diagnosis:
     """Diagnose the batch of a step."""
-    params, (x, y, weight), key, _ = step
+    params, rows, key = step
+    x, y, weight = _batch(run, rows)
     return diagnose(run["net"], run["loss_fn"], params, x, y, weight=weight, penalty=run["penalty"], key=key)
 
 
 def _data_row(run: Run, found: Diagnosis, step: Step) -> str:
     """Say which row of the data the first bad value belongs to, unless all are bad or it belongs to none."""
-    first, rows = found["first"], step[3]
+    first, rows = found["first"], step[1]
     if first is None or not first["index"] or first["tensor"] in ("parameter", "penalty"):
         return ""
     of_params = first["tensor"] == "gradient" and first["name"] != "outputs"
@@ -416,11 +433,12 @@ def _data_row(run: Run, found: Diagnosis, step: Step) -> str:
 
 def _made_by_transform(run: Run, step: Step) -> str:
     """Say what the transform makes of the step's gradients, which are finite, if that is not."""
-    params, batch, key, _ = step
+    params, rows, key = step
     transform = run["transform"]
     if transform is None:
         return ""
     try:
+        batch = _batch(run, rows)
         mean_weight = None if batch[2] is None else 1.0
         _, g = value_and_grads_pass("train", run["net"], run["loss_fn"], params, *batch, mean_weight, run["penalty"], key)
     except FloatingPointError:

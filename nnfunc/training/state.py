@@ -222,6 +222,20 @@ def packed(sections: Mapping[str, State]) -> State:
     return mapped(lasting, {f"{name}/{short}": a for name, values in sections.items() for short, a in values.items()})
 
 
+def unpacked(state: State) -> dict[str, State]:
+    """Return a state as its sections, which `packed` makes a state of.
+
+    Example:
+        >>> unpacked({"params/hidden/W": np.ones(1), "train/epoch": np.asarray(0)})
+        {'params': {'hidden/W': array([1.])}, 'train': {'epoch': array(0)}}
+    """
+    sections: dict[str, dict[str, AnyArray]] = {}
+    for full, array in state.items():
+        name, _, short = full.partition("/")
+        sections.setdefault(name, {})[short] = array
+    return dict(sections)
+
+
 def key_words(function: str, key: Key) -> AnyArray:
     """Return a key as an array: four words of 32 bits for its root, one for each further step.
 

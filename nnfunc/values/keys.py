@@ -27,7 +27,13 @@ def key_path(function: str, key: Key) -> tuple[int, ...]:
         >>> key_path("init", 7)
         (7,)
     """
-    steps = key if isinstance(key, tuple) else (key,)
+    steps = tuple(key) if isinstance(key, tuple) else (key,)
+    for step in steps:
+        if type(step) is not int or step >> _STEP_BITS:
+            break
+    else:  # as nearly every key is, in a quarter of the time: every step of a run has one
+        if steps:
+            return steps
     require(steps, function, "key", "hold at least one int", key)
     path = tuple(as_size(function, "key", step, least=0, bits=_ROOT_BITS) for step in steps)
     for step, bits in zip(path, (_ROOT_BITS, *[_STEP_BITS] * len(path)), strict=False):

@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -35,6 +36,7 @@ from nnfunc import (
     train,
     value_and_grads,
 )
+from nnfunc.training import loop
 from tests.numeric import bad, same_bits
 from tests.samples import CE
 from tests.sentences import Cases, assert_sentence
@@ -294,3 +296,22 @@ def test_bad_input_meets_one_clear_sentence(name: str) -> None:
 def test_the_advice_to_a_run_that_is_done_works() -> None:
     state, _ = finish(run())
     assert len(finish(run(params=state, epochs=2))[1]) == 1
+
+
+def test_what_cannot_change_in_a_run_is_found_once_and_not_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    for module, name in ((loop, "statistics"), (loop, "fold_in"), (loop, "as_number"), (loop, "section")):
+        monkeypatch.setattr(module, name, partial(_counted, counted, name, getattr(module, name)))
+    net = dense(1, 1)
+    found: list[Counter[str]] = []
+    for epochs, n in ((2, 4), (2, 400), (6, 4)):
+        counted.clear()
+        finish(train(net, mse, init(net, 0), np.ones((n, 1)), np.ones((n, 1)), epochs=epochs, lr=0.1, size=4))
+        found.append(Counter(counted))
+    assert found[0] == found[1]  # a hundred times as many steps
+    assert found[2] - found[0] == Counter(fold_in=3 * 4)  # the keys of an epoch's order and of its noise
+
+
+def _counted(counted: list[str], name: str, f: Callable[..., object], *args: object, **options: object) -> object:
+    counted.append(name)
+    return f(*args, **options)
