@@ -221,21 +221,25 @@ def _replay(
     """
     made_of_layers = {path for path, layer in walk(net) if children(layer)}
     clean: dict[str, bool] = {}  # by path: whether all that the layer computes from is finite, and what it makes
+    spoilt: set[str] = set()  # paths at and above what puts out a value that is not
+    inside: dict[str, list[Array]] = {}  # by path: the params below it
+    for name, array in params.items():
+        for above in _above(name):
+            inside.setdefault(above, []).append(array)
 
     def note(path: str, tensor: Array) -> None:
         layer, _, what = path.rpartition("/")
         if what == "x":
-            own = [array for name, array in params.items() if name.startswith(f"{layer}/" if layer else "")]
-            clean[layer] = all_finite(tensor, *own)
+            clean[layer] = all_finite(tensor, *inside.get(layer, ()))
         elif what == "z":
             stages.append(_stage(layer, "pre-activation", tensor, clean[layer]))
         elif what == "y":
             after_z = stages[-1]["tensor"] == "pre-activation" and stages[-1]["name"] == layer
             # An activation is made of z, and what is made of layers of their outputs.
-            below = f"{layer}/" * bool(layer) if layer in made_of_layers else None
-            inside = stages[-1:] * after_z if below is None else [s for s in stages if _is_output(s, below)]
-            cleanly = clean[layer] and not any(stage["bad"] for stage in inside)
-            stages.append(_stage(layer, "activation" if after_z else "output", tensor, cleanly))
+            came = layer in spoilt if layer in made_of_layers else after_z and stages[-1]["bad"] > 0
+            stages.append(_stage(layer, "activation" if after_z else "output", tensor, clean[layer] and not came))
+            if stages[-1]["bad"]:
+                spoilt.update(_above(layer), (layer,))
             clean[layer] = clean[layer] and all_finite(tensor)
         elif what == "dy":
             clean[layer] = clean[layer] and all_finite(tensor)
@@ -274,9 +278,9 @@ def _stage(name: str, tensor: Tensor, array: AnyArray, clean: bool) -> Stage:
     }
 
 
-def _is_output(stage: Stage, below: str) -> bool:
-    """Say whether a stage is what a layer puts out whose path begins so."""
-    return stage["tensor"] in ("activation", "output") and f"{stage['name']}/".startswith(below)
+def _above(path: str) -> list[str]:
+    """Return the paths of all that a path lies in, the network's own, which is empty, first."""
+    return ["", *(path[:i] for i, letter in enumerate(path) if letter == "/")]
 
 
 def _first_bad(stages: list[Stage]) -> Stage | None:

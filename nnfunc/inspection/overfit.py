@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from nnfunc.network.boundary import counted_rows, prepared
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer, is_own_loss
-from nnfunc.network.kinds import statistics
+from nnfunc.network.kinds import trained
 from nnfunc.network.logits import final_activation, misfit
 from nnfunc.network.verbs import forward, loss, value_and_grads
 from nnfunc.pieces.data import batches
@@ -157,8 +157,7 @@ def _inference_loss(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: An
 
 def _cause(net: Layer, params: Params, grads: Params, x: Array, first: float, last: float) -> str:
     """Say why a tiny batch is most likely not fitted."""
-    trained = [name for name in params if name not in statistics(net)]
-    without = [name for name in trained if name not in grads or not grads[name].any()]
+    without = [name for name in trained(net, params) if name not in grads or not grads[name].any()]
     if without:
         return f"no gradient reaches {', '.join(without)} (zero or dead layers; check the initialisation)"
     if len(np.unique(x.reshape(len(x), -1), axis=0)) < len(x):

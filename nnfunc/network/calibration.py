@@ -70,12 +70,15 @@ def calibrate(net: Layer, params: Params, x: ArrayLike, *, size: SupportsIndex =
                 check_finite("calibrate", name, array)
             raise
     last = {name.rpartition("/")[0]: name for name in held}  # of each layer, as later names replace earlier ones
+    beside: dict[str, Found] = {}  # by the path of their layer
+    for full, array in found.items():
+        beside.setdefault(full.rpartition("/")[0], {})[full] = array
     calibrated: dict[str, Array] = {}
     for name, array in held.items():
         calibrated[name] = found.get(name, array)
         layer = name.rpartition("/")[0]
         if name == last[layer]:  # the statistics stand beside the params of their layer
-            calibrated |= {full: each for full, each in found.items() if full.rpartition("/")[0] == layer}
+            calibrated |= beside.get(layer, {})
     return mapped(lasting, calibrated)
 
 

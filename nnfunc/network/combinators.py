@@ -67,10 +67,12 @@ def _named(function: str, layers: Sequence[Layer], named: Mapping[str, Layer]) -
     """Return layers with their names, positional ones first, which go by position."""
     pairs = [*((str(i), layer) for i, layer in enumerate(layers)), *named.items()]
     require(pairs, function, "layers", "hold at least one layer", "none")
-    for i, (name, layer) in enumerate(pairs):
+    seen: set[str] = set()
+    for name, layer in pairs:
         plain = name and "/" not in name
         require(plain, function, "layers", "have names that are not empty and have no '/'", repr(name))
-        require(name not in dict(pairs[:i]), function, "layers", "have names that differ", f"{name!r} twice")
+        require(name not in seen, function, "layers", "have names that differ", f"{name!r} twice")
+        seen.add(name)
         check_layer(function, f"layer {name}", layer)
     return pairs
 

@@ -249,7 +249,7 @@ def _epochs(run: Run, state: State) -> Iterator[tuple[State, Report]]:
 
 def _epoch(run: Run, state: State) -> tuple[State, Report]:
     """Run one epoch of steps, then calibrate, validate and watch."""
-    before: dict[str, State] = {"best": {}, "optimizer": {}, "plateau": {}} | unpacked(state)
+    before: dict[str, State] = {**dict.fromkeys(("params", "best", "optimizer", "plateau"), {}), **unpacked(state)}
     sections: dict[str, State] = {"best": before["best"]}
     started = time.perf_counter()
     params, sections["optimizer"], report, last, rows = _steps(run, before)
