@@ -132,12 +132,15 @@ def elu(z: Array, alpha: float = 1.0) -> Array:
     """
     z = as_floats("elu", "z", z)
     alpha = as_number("elu", "alpha", alpha, least=0)
-    return np.maximum(z, 0) + alpha * np.expm1(np.minimum(z, 0))
+    y: Array = np.expm1(z.clip(-np.inf, 0))
+    y *= alpha
+    y += relu_in_place(z.copy())
+    return y
 
 
 def _elu_back(dy: Array, z: Array, y: Array, alpha: float = 1.0) -> Array:
     positive = z > 0
-    slope: Array = positive + float(alpha) * np.exp(np.minimum(z, 0)) * ~positive
+    slope: Array = positive + float(alpha) * np.exp(z.clip(-np.inf, 0)) * ~positive
     return dy * slope
 
 
@@ -160,10 +163,12 @@ def _sigmoid_back(dy: Array, z: Array, y: Array) -> Array:
 
 
 def _logistic(z: Array) -> Array:
-    """Return sigmoid(z)."""
-    y: Array = np.exp(np.minimum(z, number(0, z.dtype)))
-    y /= 1 + np.exp(-np.abs(z))
-    return y
+    """Return sigmoid(z): that of -|z|, and 1 less it above 0."""
+    tail: Array = np.exp(-np.abs(z))
+    tail /= tail + number(1, z.dtype)
+    y = (z > number(0, z.dtype)).astype(z.dtype)
+    y -= tail
+    return np.abs(y)
 
 
 @np.errstate(all="ignore")
@@ -194,7 +199,9 @@ def softplus(z: Array) -> Array:
         Dugas, Bengio, Belisle, Nadeau & Garcia (2001).
     """
     z = as_floats("softplus", "z", z)
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+    y = relu_in_place(z.copy())
+    y += np.log1p(np.exp(-np.abs(z)))
+    return y
 
 
 def _softplus_back(dy: Array, z: Array, y: Array) -> Array:
@@ -213,13 +220,15 @@ def silu(z: Array) -> Array:
         Elfwing, Uchibe & Doya (2018), equation 5.
     """
     z = as_floats("silu", "z", z)
-    return np.maximum(z, number(_FAR, z.dtype)) * _logistic(z)
+    y = _logistic(z)
+    y *= z.clip(_FAR, np.inf)
+    return y
 
 
 def _silu_back(dy: Array, z: Array, y: Array) -> Array:
     s = _logistic(z)
     slope = 1 - s
-    slope *= np.minimum(np.maximum(z, number(_FAR, z.dtype)), number(-_FAR, z.dtype))
+    slope *= z.clip(_FAR, -_FAR)
     slope += number(1, z.dtype)
     slope *= s
     slope *= dy
@@ -244,9 +253,8 @@ def gelu(z: Array) -> Array:
 
 
 def _gelu_back(dy: Array, z: Array, y: Array) -> Array:
-    end = np.asarray(-_FAR, z.dtype)
-    near = np.clip(z, -end, end)
-    slope = np.clip(y, -end, end)
+    near = z.clip(_FAR, -_FAR)
+    slope = y.clip(_FAR, -_FAR)
     slope /= near  # Phi(z)
     zero = np.abs(near) < number(1e-18, z.dtype)
     if zero.any():

@@ -78,8 +78,9 @@ def clip_by_global_norm(grads: Params, limit: SupportsFloat) -> Params:
     size, root = _norm("clip_by_global_norm", held)
     if size * root <= bound:
         return mapped(lasting, held)
-    # In two factors, as one alone could be too small for the dtype.
-    return mapped(lambda g: (g / dtype.type(size)) * dtype.type(bound / root), held)
+    factor = np.asarray(bound / root, dtype)
+    # In two factors unless the first is 1, as one alone could be too small for the dtype.
+    return mapped(lambda g: (g if size == 1 else g / dtype.type(size)) * factor, held)
 
 
 def _limit(function: str, limit: SupportsFloat, dtype: DType) -> float:
