@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import accumulate
 from types import MappingProxyType
-from typing import SupportsFloat, TypeAlias
+from typing import Any, SupportsFloat, TypeAlias
 
 import numpy as np
 
@@ -24,8 +23,18 @@ Rule: TypeAlias = Callable[[bool, Array, Array, Slots, float], tuple[Array, Slot
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 
-Stored: TypeAlias = tuple[tuple[str, bool], ...]
-"""The full names of a parameter's slots, each with whether it is a count."""
+Slotted: TypeAlias = tuple[tuple[str, bool], ...]
+"""An optimiser's slots, each with whether it is a count."""
+
+Forms: TypeAlias = tuple[int, list[str], list[tuple[int, ...]], list[np.dtype[np.generic]]]
+"""How many counts some slots begin with, and the full name, shape and dtype of each array."""
+
+Layout: TypeAlias = np.dtype[np.void] | tuple[int, ...]
+"""A structure of small arrays that stand end to end, or the shape of the only one."""
+
+Group: TypeAlias = tuple[tuple[str, ...], dict[str, list[str]], bool, list[int], list[int], Layout]
+"""Params that are stepped together: their names, those of their slots, whether they are weights, and where among all
+arrays their counts stand, which they share, and all others, and how these are cut apart again."""
 
 _COUNT = np.asarray(0).dtype
 _MOST = 1 << 62  # so that a count plus one is an int64 still
@@ -144,78 +153,100 @@ def stepped(
         array([0.5])
     """
     rate = as_number(function, "lr", lr, least=0)
-    params, grads, _ = matched(function, params, grads)
-    stored = check_state(function, fills, state, params)
-    alike: dict[object, list[str]] = {}
-    for name, array in params.items():
-        if name in grads:
-            counts = _checked_slots(function, stored[name], state, array)
-            kind = (counts, decays and is_weight(name, array)) if array.size <= _SMALL else name
-            alike.setdefault(kind, []).append(name)
-        else:  # its slots need not be there, but must fit if they are
-            _checked_slots(function, tuple(slot for slot in stored[name] if slot[0] in state), state, array)
-    counted = [slot for slot, fill in fills.items() if type(fill) is int]
-    numbers = [slot for slot in fills if slot not in counted]
+    params, grads, dtype = matched(function, params, grads)
+    slots = check_state(function, fills, state, params)
+    given = tuple(params) if len(grads) == len(params) else tuple([name for name in params if name in grads])
+    own = [params[name] for name in given]
+    shapes = tuple([array.shape for array in own])
+    held, counts = _checked_slots(function, _forms(slots, given, shapes, dtype), state)
+    if len(given) < len(params):
+        for name, array in params.items():
+            if name not in grads:  # its slots need not be there, but must fit if they are
+                there = tuple([slot for slot in slots if f"{slot[0]}/{name}" in state])
+                _checked_slots(function, _forms(there, (name,), (array.shape,), dtype), state)
+    arrays = [*held, *own, *[grads[name] for name in given]]
+    seen: dict[int, int] = {}
+    ages = tuple([seen.setdefault(count, i) for i, count in enumerate(counts)])  # the same in every step, as a rule
+    weights = tuple([is_weight(name, array) for name, array in zip(given, own, strict=True)]) if decays else ()
     new_params: dict[str, AnyArray] = {}
     new_state: dict[str, AnyArray] = {}
     with np.errstate(all="ignore"):
-        for names in map(tuple, alike.values()):
-            full = {slot: _full_names(slot, names) for slot in fills}
-            rows = [[params[name] for name in names], [grads[name] for name in names]]
-            rows += [[state[name] for name in full[slot]] for slot in numbers]
-            p, g, *own = _joined(rows)
-            slots = dict(zip(numbers, own, strict=True))
-            for slot in counted:
-                slots[slot] = state[full[slot][0]]  # which all of these share
-            weight = decays and is_weight(names[0], rows[0][0])
-            p, changed = rule(weight, p, g, slots, rate)
-            shapes = tuple([array.shape for array in rows[0]])
+        for names, full, weight, shared, places, layout in _groups(slots, given, shapes, dtype, ages, weights):
+            *numbers, p, g = _joined([arrays[i] for i in places], len(names))
+            old = dict(zip(full, [*[arrays[i] for i in shared], *numbers], strict=True))
+            p, changed = rule(weight, p, g, old, rate)
             # A product overflows before its factors do, so the exact test is left for then.
             if squares and not float(np.vdot(changed[squares], changed[squares])) < math.inf:
-                _check_squares(function, squares, names, _parted(g, shapes), _parted(changed[squares], shapes))
-            new_params.update(zip(names, _parted(p, shapes), strict=True))
+                _check_squares(function, squares, names, _parted(g.view(), layout), _parted(changed[squares], layout))
+            new_params.update(zip(names, _parted(p, layout), strict=True))
             for slot, array in changed.items():
-                new_state.update(zip(full[slot], _parted(array, shapes), strict=True))
+                new_state.update(zip(full[slot], _parted(array, layout), strict=True))
     return _completed(params, new_params), _completed(state, new_state)
+
+
+@lru_cache(maxsize=64)
+def _groups(
+    slots: Slotted, names: tuple[str, ...], shapes: Shapes, dtype: DType, ages: tuple[int, ...], weights: tuple[bool, ...]
+) -> list[Group]:
+    """Return which params are stepped together: the large each by itself, the small with those of one age and kind."""
+    n, first = len(names), sum(is_count for _, is_count in slots)
+    alike: dict[object, list[int]] = {}
+    for i, shape in enumerate(shapes):
+        # No structure holds 2 GiB, which more than so many small ones might.
+        kind = (ages[i::n], weights[i : i + 1], i >> 15) if math.prod(shape) <= _SMALL else i
+        alike.setdefault(kind, []).append(i)
+    return [
+        (
+            tuple(names[i] for i in group),
+            {slot: [f"{slot}/{names[i]}" for i in group] for slot, _ in slots},
+            bool(weights) and weights[group[0]],
+            [row * n + group[0] for row in range(first)],
+            [row * n + i for row in range(first, len(slots) + 2) for i in group],
+            np.dtype([(str(i), dtype, shapes[i]) for i in group]) if len(group) > 1 else shapes[group[0]],
+        )
+        for group in alike.values()
+    ]
 
 
 def _completed(old: Mapping[str, AnyArray], new: dict[str, AnyArray]) -> Mapping[str, AnyArray]:
     """Return the new arrays, and the old ones where nothing is new, in the order of the old."""
-    if len(new) == len(old):
-        return MappingProxyType({name: new[name] for name in old})
+    if list(new) == list(old):
+        return MappingProxyType(new)
     return MappingProxyType({name: new[name] if name in new else lasting(array) for name, array in old.items()})
 
 
-def _joined(rows: list[list[AnyArray]]) -> list[AnyArray]:
-    """Return each row's small arrays end to end, so that one call steps them all, or its only one."""
-    if len(rows[0]) == 1 and rows[0][0].ndim > 0:  # arithmetic on an array without axes gives no array
-        return [row[0] for row in rows]
-    return list(np.concatenate([array for row in rows for array in row], axis=None).reshape(len(rows), -1))
+def _joined(arrays: list[AnyArray], n: int) -> list[AnyArray]:
+    """Return rows of n small arrays each, put end to end, so that one call steps them all, or of one array as it is."""
+    if n == 1 and arrays[-1].ndim > 0:  # arithmetic on an array without axes gives no array
+        return arrays
+    buffers: list[Any] = arrays  # of which the types of NumPy do not tell before Python 3.12
+    try:
+        memory = bytearray().join(buffers)  # in a quarter of the time of numpy.concatenate
+    except TypeError:  # one of them has gaps, or stands by columns
+        memory = bytearray().join([array.tobytes() for array in arrays])
+    rows = np.frombuffer(memory, arrays[-1].dtype).reshape(len(arrays) // n, -1)
+    return [rows[i] for i in range(len(rows))]
 
 
-def _parted(array: AnyArray, shapes: Shapes) -> list[AnyArray]:
-    """Undo `_joined`: return views of one array, which is locked first."""
+def _parted(array: AnyArray, layout: Layout) -> list[AnyArray]:
+    """Undo `_joined`: return views of one array, all of which are locked; of a count, itself again and again."""
+    if isinstance(layout, tuple):
+        array.setflags(write=False)
+        return [array.reshape(layout) if array.ndim else array]
+    fields = layout.names or ()
+    # A structure is cut in less time than slices are shaped, unless it is made of what is locked.
+    whole: AnyArray = np.ndarray((), layout, array) if array.ndim else array
+    whole.setflags(write=False)
     array.setflags(write=False)
-    if array.ndim == 0:  # a count
-        return [array] * len(shapes)
-    if len(shapes) == 1:
-        return [array.reshape(shapes[0])]
-    return [array[cut].reshape(shape) for cut, shape in _cuts(shapes)]
+    return [whole[field] for field in fields] if array.ndim else [array] * len(fields)
 
 
-@lru_cache(maxsize=64)
-def _cuts(shapes: Shapes) -> list[tuple[slice, tuple[int, ...]]]:
-    """Return where arrays of these shapes stand when they are put end to end."""
-    ends = list(accumulate(math.prod(shape) for shape in shapes))
-    return [(slice(start, end), shape) for start, end, shape in zip([0, *ends], ends, shapes, strict=False)]
-
-
-def check_state(function: str, fills: Mapping[str, float], state: State, params: Params) -> Mapping[str, Stored]:
-    """Return the names of each parameter's slots, unless the state holds what is no slot of this optimiser.
+def check_state(function: str, fills: Mapping[str, float], state: State, params: Params) -> Slotted:
+    """Return each slot with whether it is a count, counts first, unless the state holds what is no slot of these params.
 
     Example:
-        >>> check_state("adam", {"t": 0, "m": 0.0}, {}, {"W": np.zeros(1)})
-        {'W': (('t/W', True), ('m/W', False))}
+        >>> check_state("adam", {"m": 0.0, "t": 0}, {}, {"W": np.zeros(1)})
+        (('t', True), ('m', False))
         >>> check_state("sgd", {}, {"m/W": np.zeros(1)}, {"W": np.zeros(1)})
         Traceback (most recent call last):
         ...
@@ -224,56 +255,55 @@ def check_state(function: str, fills: Mapping[str, float], state: State, params:
     if not hasattr(state, "keys"):
         raise TypeError(problem(function, "state", "be a mapping that the optimiser's init made", describe(state)))
     slots = tuple([(slot, type(fill) is int) for slot, fill in fills.items()])
-    return _stored_names(function, slots, tuple(state), tuple(params))
+    return _known_slots(function, slots, tuple(state), tuple(params))
 
 
 @lru_cache(maxsize=256)
-def _full_names(slot: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names under which a state holds one slot of these params."""
-    return tuple(f"{slot}/{name}" for name in names)
-
-
-@lru_cache(maxsize=256)
-def _stored_names(function: str, slots: Stored, state: tuple[str, ...], params: tuple[str, ...]) -> dict[str, Stored]:
-    """Return the names under which a state holds each parameter's slots; it may hold nothing else."""
-    stored = {name: tuple((f"{slot}/{name}", is_count) for slot, is_count in slots) for name in params}
-    known = {full for names in stored.values() for full, _ in names}
+def _known_slots(function: str, slots: Slotted, state: tuple[str, ...], params: tuple[str, ...]) -> Slotted:
+    """Return the slots, counts first, if the state's names are all names of theirs."""
     # An init that was given statistics made slots for them, which no step uses.
-    known |= {f"{slot}/{name}" for slot, _ in slots for each in params for name in statistics_beside(each)}
+    known = {f"{slot}/{name}" for slot, _ in slots for each in params for name in (each, *statistics_beside(each))}
     own = f"hold only {', '.join(slot for slot, _ in slots)} of each parameter of these"
     for name in state:
         constraint = own if slots else f"be empty, as {function} remembers nothing"
         require(name in known, function, "state", constraint, repr(name))
-    return stored
+    return tuple(sorted(slots, key=lambda slot: not slot[1]))
 
 
-def _checked_slots(function: str, stored: Stored, state: State, array: Array) -> tuple[int, ...]:
-    """Return the counts in one parameter's slots, all of which must be there in the right form."""
-    counts: tuple[int, ...] = ()
-    for full, is_count in stored:
-        held = state.get(full)
-        shape, dtype = ((), _COUNT) if is_count else (array.shape, array.dtype)
-        if type(held) is not np.ndarray or held.shape != shape or held.dtype != dtype:
-            raise _slot_problem(function, full, state, shape, dtype)
-        if is_count:
-            count = int(held)
-            if not 0 <= count < _MOST:
-                bound = "be at least 0" if count < 0 else "be below 2**62"
-                raise ValueError(problem(function, f"state[{full!r}]", bound, count))
-            counts += (count,)
-    return counts
+@lru_cache(maxsize=256)
+def _forms(slots: Slotted, names: tuple[str, ...], shapes: Shapes, dtype: DType) -> Forms:
+    """Return the forms of these slots of these params, slot by slot."""
+    full = [f"{slot}/{name}" for slot, _ in slots for name in names]
+    wanted = [() if is_count else shape for _, is_count in slots for shape in shapes]
+    dtypes = [_COUNT if is_count else dtype for _, is_count in slots for _ in names]
+    return dtypes.count(_COUNT), full, wanted, dtypes
 
 
-def _slot_problem(function: str, full: str, state: State, shape: tuple[int, ...], dtype: DType) -> Exception:
-    """Return the error for a slot that is missing, or is not as it should be."""
-    if full not in state:
-        return ValueError(problem(function, "state", f"hold {full!r} (it is of another network)", list(state)))
+def _checked_slots(function: str, forms: Forms, state: State) -> tuple[list[AnyArray], list[int]]:
+    """Return the arrays of some slots, all of which must be there in the right form, and what their counts are."""
+    many, full, shapes, dtypes = forms
+    held = [state[name] for name in full if name in state]
+    fits = set(map(type, held)) <= {np.ndarray} and [array.shape for array in held] == shapes
+    fits = fits and [array.dtype for array in held] == dtypes
+    counts = [int(count) for count in held[:many]] if fits else []
+    if not fits or (many and not 0 <= min(counts) <= max(counts) < _MOST):
+        for name, shape, dtype in zip(full, shapes, dtypes, strict=True):
+            _check_slot(function, name, state, shape, dtype)
+    return held, counts
+
+
+def _check_slot(function: str, full: str, state: State, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
+    """Raise for a slot that is missing, or is not as it should be."""
+    require(full in state, function, "state", f"hold {full!r} (it is of another network)", list(state))
     held, argument = state[full], f"state[{full!r}]"
-    if not isinstance(held, np.ndarray) or held.shape != shape:
-        return ValueError(problem(function, argument, f"have shape {shape}", describe(held)))
+    fits = isinstance(held, np.ndarray) and held.shape == shape
+    require(fits, function, argument, f"have shape {shape}", value=held)
     if type(held) is not np.ndarray:
-        return TypeError(problem(function, argument, "be a plain array (numpy.array makes one)", f"a {type(held).__name__}"))
-    return TypeError(problem(function, argument, f"be {dtype}", held))
+        raise TypeError(problem(function, argument, "be a plain array (numpy.array makes one)", f"a {type(held).__name__}"))
+    require(held.dtype == dtype, function, argument, f"be {dtype}", held, TypeError)
+    if dtype == _COUNT:
+        bound = "be at least 0" if held < 0 else "be below 2**62"
+        require(0 <= held < _MOST, function, argument, bound, int(held))
 
 
 def _check_squares(function: str, slot: str, names: tuple[str, ...], grads: list[Array], squares: list[Array]) -> None:

@@ -7,7 +7,23 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from nnfunc import Params, adam, clip_by_value, freeze, grads, l2, momentum, sgd, sgd_step
+from nnfunc import (
+    Array,
+    Params,
+    State,
+    adam,
+    adamw,
+    averaged,
+    clip_by_value,
+    freeze,
+    generator,
+    grads,
+    l2,
+    momentum,
+    rmsprop,
+    sgd,
+    sgd_step,
+)
 from tests.numeric import bad, same_bits
 from tests.samples import AFFINE, CE, NET, P, X, Y
 from tests.sentences import Cases, assert_sentence
@@ -69,6 +85,39 @@ def test_a_state_of_a_part_of_the_params_steps_that_part() -> None:
     assert stepped["W"].tolist() == [0.5] * 3
     assert stepped["b"] is params["b"]
     assert list(state) == ["velocity/W"]
+
+
+def test_a_parameter_steps_with_others_as_it_does_alone() -> None:
+    draw = generator(0)
+    params: dict[str, Array] = {
+        "by columns": draw.normal(size=(3, 4)).T, "with gaps": draw.normal(size=10)[::2], "no axes": np.array(0.5),
+        "nothing": np.zeros((0, 3)), "neither": np.zeros(0), "plain": draw.normal(size=(2, 3, 4)),
+        "large": draw.normal(size=(70, 60)).T, "W": draw.normal(size=3),
+    }  # fmt: skip
+    for opt_init, opt_step in (adamw(), momentum(), rmsprop(centered=True, beta=0.5), averaged(adam(), 0.9)):
+        together, state = dict(params), dict(opt_init(params))
+        alone: dict[str, tuple[Params, State]] = {name: (params, opt_init({name: a})) for name, a in params.items()}
+        for step in range(4):
+            g = {name: np.asarray(draw.normal(size=array.shape)) for name, array in params.items()}
+            if step == 1:
+                del g["W"], g["large"], g["no axes"]
+            new, after = opt_step(together, g, state, 0.1)
+            for name in params:
+                of = {name: alone[name][0][name]}
+                alone[name] = opt_step(of, {name: g[name]} if name in g else {}, alone[name][1], 0.1)
+                assert same_bits(new[name], alone[name][0][name])
+                assert all(same_bits(after[full], array) for full, array in alone[name][1].items())
+            assert list(new) == list(params) and after.keys() == state.keys()
+            assert not any(array.flags.writeable for array in (*new.values(), *after.values()))
+            together, state = dict(new), {full: after[full] for full in reversed(list(after))}
+
+
+def test_a_step_that_fails_leaves_gradients_as_they_are() -> None:
+    for shape in ((3,), (70, 60)):
+        params, g = {"W": np.zeros(shape), "b": np.zeros(2)}, {"W": np.full(shape, np.nan), "b": np.ones(2)}
+        with pytest.raises(FloatingPointError, match=r"adam: grads\['W'\] must be finite"):
+            adam()[1](params, g, adam()[0](params), 0.1)
+        assert g["W"].flags.writeable and g["b"].flags.writeable
 
 
 BAD: Cases = {
