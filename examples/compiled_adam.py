@@ -1,10 +1,9 @@
 """Adam in one compiled loop: where NumPy goes over memory a dozen times, an optimiser of one's own goes once.
 
-A step of the library's `adam` is a dozen passes over all params, each of which NumPy runs as fast as memory allows. Here
-numba compiles the whole update to one loop on one thread: first by `init` and `step` as any optimiser's, then proved by
-`check_optimizer` against `adam`, timed beside it, and used in `train`. The state is that of `adam`, under the same names,
-so a run may go on with either. numba needs about a second for each dtype at first, and keeps what it compiled beside
-this file.
+A step of the library's `adam` is a dozen passes over all params, each about as fast as memory is. Here numba compiles the
+whole update to one loop, on one thread, behind the same pair ``(init, step)``: `check_optimizer` proves that it takes the
+steps of `adam`, it is timed beside that, and `train` uses it. The state is that of `adam`, under the same names, so a run
+may go on with either. numba needs a second to compile at first, and keeps what it made beside this file.
 
     pip install -e '.[compiled]'
     python examples/compiled_adam.py
