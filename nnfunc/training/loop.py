@@ -36,7 +36,7 @@ from nnfunc.training.state import Report, StepReport, key_words, packed, resumed
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
 from nnfunc.values.checks import as_number, as_size, describe, problem, require, restated, shortened
 from nnfunc.values.keys import fold_in
-from nnfunc.values.params import checked_params, mapped, section
+from nnfunc.values.params import checked_params, mapped, sealed, section
 from nnfunc.values.types import (
     GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule, State,
 )
@@ -222,7 +222,7 @@ def _start(run: Run, params: Params) -> State:
     if run["plateau"] is not None:
         sections["plateau"] = run["plateau"][0]()
     counts = {"epoch": np.asarray(0), "step": np.asarray(0), "key": key_words("train", run["key"])}
-    return packed({**sections, "train": counts})
+    return mapped(lasting, packed({**sections, "train": counts}))
 
 
 def _resumed(run: Run, state: State) -> State:
@@ -242,32 +242,33 @@ def _resumed(run: Run, state: State) -> State:
 
 def _epochs(run: Run, state: State) -> Iterator[tuple[State, Report]]:
     """Yield state and report of one epoch after another."""
-    while int(state["train/epoch"]) < run["epochs"] and not state["stopping/stop"]:
-        state, report = _epoch(run, state)
-        yield state, report
+    sections: dict[str, State] = {**dict.fromkeys(("params", "best", "optimizer"), {}), **unpacked(state)}
+    while int(sections["train"]["epoch"]) < run["epochs"] and not sections["stopping"]["stop"]:
+        sections, report = _epoch(run, sections)
+        yield packed(sections), report
 
 
-def _epoch(run: Run, state: State) -> tuple[State, Report]:
-    """Run one epoch of steps, then calibrate, validate and watch."""
-    before: dict[str, State] = {**dict.fromkeys(("params", "best", "optimizer", "plateau"), {}), **unpacked(state)}
-    sections: dict[str, State] = {"best": before["best"]}
+def _epoch(run: Run, before: dict[str, State]) -> tuple[dict[str, State], Report]:
+    """Run one epoch of steps, then calibrate, validate and watch; what goes in and comes out are the sections of a state."""
     started = time.perf_counter()
-    params, sections["optimizer"], report, last, rows = _steps(run, before)
+    params, optimizer_state, report, last, rows = _steps(run, before)
+    sections: dict[str, State] = {"best": before["best"], "optimizer": mapped(lasting, optimizer_state)}
     report["seconds"] = time.perf_counter() - started
     report["rows_per_second"] = rows / report["seconds"]
     if run["statistics"]:
         params = _calibrated(run, params, report, last)
     report["validation_loss"], report["metrics"] = scores(run, params)
     watched = as_given("monitor", run["monitor"](report.copy()))
-    sections["stopping"] = run["stopping"][1](before["stopping"], watched)
+    sections["stopping"] = mapped(lasting, run["stopping"][1](before["stopping"], watched))
     if run["plateau"] is not None:
-        sections["plateau"] = run["plateau"][1](before["plateau"], watched)
-    sections["params"] = params
+        sections["plateau"] = mapped(lasting, run["plateau"][1](before.get("plateau", {}), watched))
+    sections["params"] = mapped(lasting, params)
     if sections["stopping"]["improved"]:
-        sections["best"] = params
-    counts = {"epoch": np.asarray(report["epoch"]), "step": np.asarray(report["step"]), "key": state["train/key"]}
+        sections["best"] = sections["params"]
     sections["train/before"] = before["stopping"]
-    return packed({**sections, "train": {**counts, "monitored": np.asarray(watched)}}), report
+    counts = {"epoch": np.asarray(report["epoch"]), "step": np.asarray(report["step"]), "key": before["train"]["key"]}
+    sections["train"] = sealed({**counts, "monitored": np.asarray(watched)})
+    return sections, report
 
 
 def _calibrated(run: Run, params: Params, report: Report, last: Step) -> Params:
@@ -286,7 +287,7 @@ def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Repo
     transform, (_, optimizer_step) = run["transform"], run["optimizer"]
     net, loss_fn, penalty, schedule, on_step = run["net"], run["loss_fn"], run["penalty"], run["schedule"], run["on_step"]
     epoch, step = int(sections["train"]["epoch"]), int(sections["train"]["step"])
-    params, scale = trained(net, sections["params"]), float(sections["plateau"].get("scale", 1.0))
+    params, scale = trained(net, sections["params"]), float(sections.get("plateau", {}).get("scale", 1.0))
     # In a layer of the user's own, as those of the network are left out; a step cannot tell them apart by their names.
     alike = {name: params[name] for name in statistics_among(tuple(params))}
     optimizer_state = sections["optimizer"]

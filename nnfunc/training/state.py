@@ -9,6 +9,7 @@ what was watched last and ``train/before/...`` what stopping knew before that.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypedDict
 
 import numpy as np
@@ -213,13 +214,13 @@ def _missing(state: State) -> list[str]:
 
 
 def packed(sections: Mapping[str, State]) -> State:
-    """Return sections as one state.
+    """Return sections, whose arrays can never change, as one state.
 
     Example:
         >>> list(packed({"params": {"W": np.ones(1)}, "train": {"epoch": np.asarray(0)}}))
         ['params/W', 'train/epoch']
     """
-    return mapped(lasting, {f"{name}/{short}": a for name, values in sections.items() for short, a in values.items()})
+    return MappingProxyType({f"{name}/{short}": a for name, values in sections.items() for short, a in values.items()})
 
 
 def unpacked(state: State) -> dict[str, State]:
