@@ -152,5 +152,6 @@ def _check(function: str, state: State, own: State) -> None:
         require(fits, function, f"state[{name!r}]", constraint, kind=TypeError, value=state[name])
 
 
-_STOPPING, _PLATEAU = _state(best=math.inf, wait=0, improved=False, stop=False), _state(scale=1.0, best=math.inf, wait=0, cooldown=0)
-"""The states that the two monitors begin with, which nobody can change."""
+# The states that the two begin with, made once, as nobody can change them.
+_STOPPING = _state(best=math.inf, wait=0, improved=False, stop=False)
+_PLATEAU = _state(scale=1.0, best=math.inf, wait=0, cooldown=0)

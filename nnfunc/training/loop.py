@@ -249,7 +249,7 @@ def _epochs(run: Run, state: State) -> Iterator[tuple[State, Report]]:
 
 
 def _epoch(run: Run, before: dict[str, State]) -> tuple[dict[str, State], Report]:
-    """Run one epoch of steps, then calibrate, validate and watch; what goes in and comes out are the sections of a state."""
+    """Run one epoch of steps, then calibrate, validate and watch; take and return the sections of a state."""
     started = time.perf_counter()
     params, optimizer_state, report, last, rows = _steps(run, before)
     sections: dict[str, State] = {"best": before["best"], "optimizer": mapped(lasting, optimizer_state)}
@@ -285,7 +285,8 @@ def _calibrated(run: Run, params: Params, report: Report, last: Step) -> Params:
 def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Report, Step, int]:
     """Take one step per batch, and count the rows; a failing step is replayed and explained."""
     transform, (_, optimizer_step) = run["transform"], run["optimizer"]
-    net, loss_fn, penalty, schedule, on_step = run["net"], run["loss_fn"], run["penalty"], run["schedule"], run["on_step"]
+    net, loss_fn, penalty = run["net"], run["loss_fn"], run["penalty"]
+    schedule, on_step = run["schedule"], run["on_step"]
     epoch, step = int(sections["train"]["epoch"]), int(sections["train"]["step"])
     params, scale = trained(net, sections["params"]), float(sections.get("plateau", {}).get("scale", 1.0))
     # In a layer of the user's own, as those of the network are left out; a step cannot tell them apart by their names.
@@ -298,12 +299,13 @@ def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Repo
     count, steps = sum(map(len, found)), step + len(found) * (run["epochs"] - epoch)
     for rows in found:
         now: Step = params, rows, (*noise, step)
-        rate = schedule(step)
+        rate = schedule(step)  # and, if it is what it nearly always is, checked without a call
         if type(rate) is not float or not 0 <= rate < math.inf:
             rate = as_number("train", f"lr at step {step}", rate, least=0)
         lr = rate * scale
         try:
-            value, g = value_and_grads_pass("train", net, loss_fn, params, *_batch(run, rows), mean_weight, penalty, now[2])
+            batch = _batch(run, rows)
+            value, g = value_and_grads_pass("train", net, loss_fn, params, *batch, mean_weight, penalty, now[2])
             sent = g if transform is None else transform(g)
             if transform is not None and not hasattr(sent, "items"):
                 raise TypeError(problem("train", "transform", "give gradients by name", describe(sent)))
