@@ -111,17 +111,21 @@ def shown_steps(title: str, table: Table) -> Shown:
     """Return the figures, how many times as long peers take, and how near NumPy's limits are."""
     names = list(next(iter(table.values()), {}))
     # Peers that hand over what nnfunc does; then the fastest, in a usual and in any form.
-    among = {"torch": ("torch",), "jax read" if "jax, loss read" in names else "jax": ("jax, loss read", "jax")}
-    ratios = {name: [form for form in forms if form in names][:1] for name, forms in among.items()}
-    ratios |= {"peer": list(USUAL), "any": list(EVERY)}
+    read = "jax read" if "jax, loss read" in names else "jax"
+    forms = {"torch": ("torch",), read: ("jax, loss read", "jax"), "fused": ("torch fused",)}
+    found = {name: [form for form in each if form in names][:1] for name, each in forms.items()}
+    ratios = {f"{name}/ours": (found[name], "nnfunc") for name in ("torch", read)}
+    ratios |= {"peer/ours": (list(USUAL), "nnfunc"), "any/ours": (list(EVERY), "nnfunc")}
+    if "nnfunc, compiled" in names:
+        ratios |= {f"{name}/compiled": (found[name], "nnfunc, compiled") for name in ("fused", read)}
     limits = [name for name in ("floor", "bare", "nnfunc, by hand") if name in names]
-    lines = [["", *names, *(f"{name}/ours" for name in ratios), *(f"ours/{name}" for name in limits)]]
+    lines = [["", *names, *ratios, *(f"ours/{name}" for name in limits)]]
     for row, cells in table.items():
         figures = {name: quiet(values) for name, values in cells.items()}
         line = [row, *(f"{figures[name]:,.1f}" for name in names)]
-        for forms in ratios.values():
-            best = min((figures[name] for name in forms if name in figures), default=None)
-            line.append(f"{best / figures['nnfunc']:.2f}" if best else "-")
+        for among, own in ratios.values():
+            best = min((figures[name] for name in among if name in figures), default=None)
+            line.append(f"{best / figures[own]:.2f}" if best else "-")
         lines.append([*line, *(f"{figures['nnfunc'] / figures[name]:.2f}" for name in limits)])
     return f"{title}, microseconds", lines, []
 

@@ -296,14 +296,14 @@ def own(z: F32, dz: F32) -> Calls:
 
 
 def gelu(z: F32, dz: F32) -> Calls:
-    """Return the calls that compute gelu in place, with its slope, and multiply dz by it.
+    """Return the calls that compute gelu in place, and multiply dz by its slope.
 
     Its tail is Abramowitz and Stegun's 7.1.26, right to 1e-7.
     """
     size, t, tail, power = (np.empty_like(z) for _ in range(4))
     first, *others = (number(a / 2) for a in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592))
     half, one, zero, density = number(0.5), number(1), number(0), number(1 / math.sqrt(2 * math.pi))
-    near, minus_half = number(0.3275911 / math.sqrt(2)), number(-0.5)
+    near, exponent = number(0.3275911 / math.sqrt(2)), number(-0.5 / math.log(2))
 
     def forward() -> None:
         np.abs(z, out=size)
@@ -315,20 +315,23 @@ def gelu(z: F32, dz: F32) -> Calls:
             np.add(tail, a, out=tail)
             np.multiply(tail, t, out=tail)
         np.multiply(size, size, out=power)
-        np.multiply(power, minus_half, out=power)
-        np.exp(power, out=power)
+        np.multiply(power, exponent, out=power)
+        np.exp2(power, out=power)
         np.multiply(tail, power, out=tail)
+        np.multiply(size, tail, out=t)
+        np.maximum(z, zero, out=z)
+        np.subtract(z, t, out=z)
+
+    def backward() -> None:
         np.multiply(power, density, out=power)
         np.multiply(power, size, out=power)
         np.subtract(power, tail, out=power)
         np.add(power, half, out=power)
         np.copysign(power, z, out=power)
         np.add(power, half, out=power)
-        np.multiply(size, tail, out=size)
-        np.maximum(z, zero, out=z)
-        np.subtract(z, size, out=z)
+        np.multiply(dz, power, out=dz)
 
-    return forward, lambda: np.multiply(dz, power, out=dz)
+    return forward, backward
 
 
 ACTIVATIONS: dict[str, Callable[[F32, F32], Calls]] = {"relu": relu, "gelu": gelu, "tanh": tanh, "own": own}
