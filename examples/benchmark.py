@@ -11,7 +11,7 @@ memory, G growth with batch, width, layers, names and rows, H an epoch of `train
 words in their names.
 
 Each column is measured in processes of its own, the columns taking turns. A
-round's figure is the least of five medians of nine batches each, taken in
+round's figure is the least of three medians of seven batches each, taken in
 turns; the lower quartile of the rounds is printed, and all are in the JSON.
 Libraries that are not installed are left out; `pip install -e '.[peers]'` installs them.
 """

@@ -97,7 +97,7 @@ def weights(sizes: list[int], variant: str = "plain") -> list[tuple[F32, F32]]:
 
 
 def timed(step: Callable[[], object], finish: Wait | None = None, seconds: float = 0.01) -> float:
-    """Return the median microseconds per step of nine batches of steps; `finish` waits for what is still under way.
+    """Return the median microseconds per step of seven batches of steps; `finish` waits for what is still under way.
 
     Where a step takes longer than five such batches, three are enough.
     """
@@ -107,7 +107,7 @@ def timed(step: Callable[[], object], finish: Wait | None = None, seconds: float
         finish()
     took = time.perf_counter() - started
     repeats, times = max(1, int(seconds / took)), []
-    for _ in range(9 if took < 5 * seconds else 3):
+    for _ in range(7 if took < 5 * seconds else 3):
         started = time.perf_counter()
         for _ in range(repeats):
             step()
@@ -118,12 +118,12 @@ def timed(step: Callable[[], object], finish: Wait | None = None, seconds: float
 
 
 def least(calls: Mapping[str, tuple[Callable[[], object], Wait | None]]) -> dict[str, float]:
-    """Return the least of five medians of each call, taken in turns.
+    """Return the least of three medians of each call, taken in turns.
 
     Others use the machine too, some seconds at a time: what is slow then is slow for all, and counts for none.
     """
     found: dict[str, float] = {}
-    for _ in range(5):
+    for _ in range(3):
         for name, call in calls.items():
             found[name] = min(found.get(name, math.inf), timed(*call))
     return found
