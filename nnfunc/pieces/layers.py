@@ -43,7 +43,7 @@ def dense(
         n_out: columns of `y`, at least 1.
         activation: f, one of the library's activations or a pair ``(f, df)``;
             none is the identity.
-        w_init: initialiser of W; `glorot_uniform` if none, for relu too (README,
+        w_init: initialiser of W; `glorot_uniform` if none, for relu too (`examples/README.md`,
             "Where the article and this library differ", has the figures).
         b_init: initialiser of b; one made by `by_fans` knows n_in.
         bias: whether there is a b; a norm that follows has one of its own. W is drawn the same either way.

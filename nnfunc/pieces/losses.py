@@ -34,6 +34,11 @@ from nnfunc.values.types import AnyArray, Array, LossFn
 def mse(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tuple[Array, Array]:
     """Return the squared error e^2, e = outputs - targets, without a factor 1/2.
 
+    Args:
+        outputs, targets: of the same shape.
+        sum_outputs: True for the sum over the k outputs of a row in place of their mean, in value and
+            gradients: ``functools.partial(mse, sum_outputs=True)``.
+
     Shapes:
         outputs and targets (n,) or (n, k); per_example (n,), d_outputs as outputs.
 
@@ -60,6 +65,9 @@ def mse(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tupl
 @np.errstate(all="ignore")
 def mae(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False) -> tuple[Array, Array]:
     """Return the absolute error |e|, e = outputs - targets; the slope at 0 is 0.
+
+    Args:
+        sum_outputs: as for `mse`.
 
     Shapes:
         outputs and targets (n,) or (n, k); per_example (n,), d_outputs as outputs.
@@ -88,6 +96,7 @@ def huber(
         outputs: as the network gives them.
         targets: of the same shape.
         delta: at least 0; ``functools.partial(huber, delta=2.0)`` sets another.
+        sum_outputs: as for `mse`.
 
     Shapes:
         outputs and targets (n,) or (n, k); per_example (n,), d_outputs as outputs.
@@ -128,6 +137,7 @@ def quantile_loss(
         outputs: the k columns of targets once for each level, all columns of the first level first.
         targets: one column or several.
         levels: in (0, 1), one or several; ``functools.partial(quantile_loss, levels=(0.05, 0.95))`` sets others.
+        sum_outputs: as for `mse`.
 
     Shapes:
         outputs (n, q k) for q levels, targets (n, k); per_example (n,), d_outputs as outputs.
@@ -167,6 +177,9 @@ def gaussian_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False
     The outputs are the means and then, as many, the raw spreads s. With
     ``mean, s = np.hsplit(outputs, 2)`` the standard deviation is ``np.sqrt(softplus(s) + 1e-6)``.
 
+    Args:
+        sum_outputs: as for `mse`.
+
     Shapes:
         outputs (n, 2 k), targets (n, k); per_example (n,), d_outputs as outputs.
 
@@ -203,6 +216,9 @@ def poisson_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False)
     """Return exp(z) - y z for counts y, from outputs z that are the logarithms of rates.
 
     The term log(y!), which no output changes, is left out, as by PyTorch.
+
+    Args:
+        sum_outputs: as for `mse`.
 
     Shapes:
         outputs and targets (n,) or (n, k); per_example (n,), d_outputs as outputs.
@@ -336,6 +352,7 @@ def sigmoid_cross_entropy(
         outputs: logits; each column is a yes-or-no question of its own.
         targets: in [0, 1], of the same shape.
         pos_weight: at least 0; multiplies the first term, as in PyTorch.
+        sum_outputs: as for `mse`.
 
     Shapes:
         outputs and targets (n,) or (n, k); per_example (n,), d_outputs as outputs.
@@ -388,6 +405,7 @@ def binary_cross_entropy(
         outputs: probabilities.
         targets: in [0, 1], of the same shape.
         pos_weight: at least 0; multiplies the first term, as in PyTorch.
+        sum_outputs: as for `mse`.
 
     Shapes:
         outputs and targets (n,) or (n, k); per_example (n,), d_outputs as outputs.

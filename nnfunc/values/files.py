@@ -6,7 +6,7 @@ a SHA-256 of all before, so a file that was damaged or cut is never taken for
 another. `save` writes beside the file, flushes to the disk and renames: at
 every instant the path holds the old file or the new one, whatever stops the
 process. What `load` reads may come from anybody: nothing in it is executed,
-and the memory it takes is some three times the length of the file.
+and it takes about three times as much memory as the file is long.
 """
 
 from __future__ import annotations

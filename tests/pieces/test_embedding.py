@@ -158,7 +158,7 @@ def test_more_codes_than_float32_can_count() -> None:
 
 BIG = partial(embedding, (1 << 24) + 1, 1)
 def test_text_that_training_has_not_seen_has_the_last_code() -> None:
-    texts = " ".join(str(embedding.__doc__).split()), (Path(__file__).parents[2] / "README.md").read_text()
+    texts = " ".join(str(embedding.__doc__).split()), (Path(__file__).parents[2] / "examples" / "README.md").read_text()
     training, later = np.array(["b", "c", "a", "b"]), np.array(["c", "aa", "b", "z", ""])
     for text in texts:
         line = re.findall(r"`(np\.where\(.*?, len\(names\)\))`", text)

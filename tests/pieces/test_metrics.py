@@ -109,7 +109,7 @@ def test_variance_explained_is_a_metric_of_a_run() -> None:
 
 def test_other_metrics_of_scikit_learn_take_the_line_that_is_shown() -> None:
     f1_score = pytest.importorskip("sklearn.metrics").f1_score
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "examples" / "README.md").read_text()
     shown = re.findall(r"`metrics=({\"f1\".*})`", text)
     assert len(shown) == 1
     net, draw = dense(3, 4), np.random.default_rng(2)

@@ -1,16 +1,20 @@
 """The checkers: every wrong piece is caught by the right law, right pieces written oddly are not, and messages help."""
 
+import inspect
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nnfunc import AnyArray, Array, accuracy, adam, dense, early_stopping, l2, mse, relu, rmsprop, sgd
+from nnfunc import AnyArray, Array, accuracy, adam, clip_by_value, constant_schedule, dense, early_stopping, l2, mse, normal
+from nnfunc import relu, rmsprop, sgd, testing
 from nnfunc.testing import (
     LawResult,
     check_activation,
+    check_initializer,
     check_layer,
     check_loss,
     check_metric,
@@ -19,6 +23,7 @@ from nnfunc.testing import (
     check_penalty,
     check_pure,
     check_schedule,
+    check_transform,
 )
 from tests.layers import elementwise
 from tests.testing.makers import CLASSES, LOGITS, TARGETS, VALUES, X
@@ -202,3 +207,31 @@ def test_an_optimizer_that_is_to_be_another_is_compared_where_eps_matters() -> N
 def test_of_many_names_some_are_moved_and_the_table_says_how_many() -> None:
     found = check_penalty(l2(0.1), {f"{i}/W": np.full((2, 2), 0.1 * i + 0.1) for i in range(100)})
     assert next(r["detail"] for r in found if r["law"] == "gradient").endswith(", 48 of 100 names")
+
+
+EVERY_CHECKER: dict[str, Callable[[], list[LawResult]]] = {
+    "check_activation": partial(check_activation, np.sin, np.cos),
+    "check_initializer": partial(check_initializer, normal(0.1)),
+    "check_layer": partial(check_layer, dense(40, 30), np.random.default_rng(0).normal(size=(3, 40))),
+    "check_loss": partial(check_loss, mse, VALUES, TARGETS),
+    "check_metric": partial(check_metric, accuracy, LOGITS, CLASSES),
+    "check_monitor": partial(check_monitor, early_stopping(3)),
+    "check_optimizer": partial(check_optimizer, (lambda p: {}, lambda p, g, s, lr: (dict(p), s)), frozen="*", report=True),
+    "check_penalty": partial(check_penalty, l2(0.1)),
+    "check_pure": partial(check_pure, np.sort, np.ones(2)),
+    "check_schedule": partial(check_schedule, constant_schedule(0.1)),
+    "check_transform": partial(check_transform, partial(clip_by_value, limit=1.0)),
+}
+
+
+def test_the_package_explains_every_checker_law_and_declaration() -> None:
+    text = " ".join((testing.__doc__ or "").split())
+    assert sorted(EVERY_CHECKER) == [name for name in testing.__all__ if name.startswith("check_")]
+    for name, check in EVERY_CHECKER.items():
+        assert f"{name}(" in text
+        for result in check():
+            assert re.search(rf"\b{result['law'].partition(', ')[0]}\b", text), (name, result["law"])
+        options = {option for option in inspect.signature(getattr(testing, name)).parameters.values()
+                   if option.kind is option.KEYWORD_ONLY and option.name not in ("report", "params", "noise", "steps")}
+        for option in options:
+            assert f"{option.name}=" in text, (name, option.name)
