@@ -194,6 +194,9 @@ def grads(
 ) -> Params:
     """Return the gradient of `loss` with the same arguments, under the names of the params and in their order.
 
+    Of a network with dropout or batch norm it wants a key. Gradients are not searched for what is no number: one that
+    overflows where the loss does not is told by the next loss, which names the parameter.
+
     Args and Raises:
         As `loss`, without `size`.
 

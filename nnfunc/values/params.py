@@ -29,7 +29,8 @@ _NO_WEIGHTS = frozenset(("b", "beta", "gamma", "mean", "var", "table"))
 def freeze(mapping: Mapping[str, ArrayLike]) -> Params:
     """Return an immutable copy of a mapping of names to arrays, in the same order.
 
-    Neither the mapping nor its arrays can be changed, and no memory is shared
+    Neither the mapping nor its arrays can be changed, also after pickle,
+    `copy.deepcopy` or a trip through a process pool, and no memory is shared
     with the argument. Lists are converted.
 
     Raises:

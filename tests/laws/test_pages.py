@@ -133,7 +133,7 @@ def test_pictures_are_described() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_files_and_functions_that_a_page_names_exist(page: str) -> None:
+def test_files_that_a_page_names_exist(page: str) -> None:
     for name in re.findall(r"`((?:examples|nnfunc)/[\w/.]+)`", PAGES[page]):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"`(\w+\.py)`", PAGES[page]):
