@@ -6,8 +6,53 @@
     params = sgd_step(params, g, lr=0.1)
     y_hat  = forward(net, params, x)
 
-There are four kinds of value: arrays, params (an immutable flat mapping of
-arrays), keys (randomness as a value) and layers (pairs of pure functions).
+All functions by kind. ``help(nnfunc.train)`` is the page of one:
+
+    running        init, forward, loss, grads, value_and_grads, vjp, sharded_value_and_grads, calibrate
+    layers         dense, activation, embedding, dropout, batch_norm, layer_norm, columns
+    networks       chain, residual, concatenate, combine, mlp
+    activations    relu, leaky_relu, elu, gelu, silu, sigmoid, tanh, softplus, softmax, log_softmax
+    initialisers   glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, uniform, normal, by_fans,
+                   constant, zeros
+    losses         mse, mae, huber, quantile_loss, gaussian_nll, poisson_nll, softmax_cross_entropy, cross_entropy,
+                   sigmoid_cross_entropy, binary_cross_entropy, masked, require_same_shape
+    penalties      l1, l2
+    optimisers     sgd, momentum, rmsprop, adagrad, adam, adamw, by_name, scaled, averaged, sgd_step
+    clipping       clip_by_value, clip_by_global_norm, global_norm
+    schedules      constant_schedule, linear_schedule, polynomial_schedule, exponential_decay, cosine_decay_schedule,
+                   piecewise_constant_schedule, cosine_onecycle_schedule, warmup_cosine_decay_schedule, join_schedules
+    monitors       early_stopping, reduce_on_plateau
+    training       train, finish, count_steps, current_params, best_params, averaged_params
+    watching       progress, progress_line, progress_bar, step_bar
+    data           batches, split_rows, folds, fit_scaler, standardize, one_hot, class_weight
+    metrics        accuracy, confusion_matrix, r2
+    params         freeze, map_params, select, ravel, save, load, check_params, diff_params
+    keys           fold_in, split, generator
+    looking in     summary, layer_outputs, activation_stats, update_ratio, watched, diagnose, check_grads,
+                   overfit_check, table
+
+    nnfunc.transforms    per_example_grads, per_example_grad_norms, grad_variance, jacobian, params_jacobian, hvp,
+                         stack_params, unstack_params, ensemble_forward, ensemble_value_and_grads, levenberg_marquardt
+    nnfunc.exchange      from_torch, to_torch, from_sklearn, to_sklearn, from_keras, to_keras, save_safetensors,
+                         load_safetensors, to_onnx, to_python, to_c
+    nnfunc.testing       check_layer, check_activation, check_loss, check_metric, check_penalty, check_transform,
+                         check_optimizer, check_schedule, check_monitor, check_initializer, check_pure
+
+There are four kinds of value. ``help("nnfunc.values.types")`` has a line for each type:
+
+    array    a NumPy array, float32 by default, float64 on request. Types: Array, AnyArray, Rows, DType
+    params   an immutable flat mapping of names to arrays, {"hidden/W": ..., "hidden/b": ...}. Gradients, the state of
+             an optimiser and that of a whole run are the same kind of value. Types: Params, State
+    key      randomness as a value, an int or a tuple of ints. A key means a training pass, none an inference pass,
+             and nothing ever draws from a global generator. Type: Key
+    layer    a pair of pure functions, init(key, dtype) -> params and forward(params, x, key) -> (y, pullback), where
+             pullback(dy) -> (grads, dx). A network is a layer. Types: Layer, InitFn, ForwardFn, Pullback,
+             InputGradient, Note; of what `combine` takes: CombineFn, Branch
+
+What people write and swap is functions, or pairs of them. Types: Activation, ElementwiseFn, Initializer, LossFn,
+Penalty, Optimizer, OptimizerStep, GradTransform, Schedule, Monitor, Metric. What a function reports is a dict, and its
+help says what that holds. Types: Report, StepReport, Progress, LayerSummary, LayerStats, Diagnosis, Stage, GradCheck,
+OverfitCheck, Difference; FitReport of `nnfunc.transforms` and LawResult of `nnfunc.testing`.
 
 The house, in the order that the data goes. A room imports only from rooms above it:
 
@@ -26,7 +71,7 @@ The house, in the order that the data goes. A room imports only from rooms above
       verbs        init, forward, loss, grads and their like; calibration
     inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
     transforms   functions of a network: rows (gradients by row, Jacobians), derivatives, ensembles, least_squares
-    training     train: its arguments, state and loop; a batch in shards
+    training     train: its arguments, state and loop; bars that show how far it is; a batch in shards
     exchange     to and from other libraries, a file for each, and predictors in Python and C; graph is what exporters read
     testing      the laws, as checkers for pieces of one's own
 
@@ -70,8 +115,8 @@ from nnfunc.pieces.schedules import exponential_decay, join_schedules, linear_sc
 from nnfunc.pieces.schedules import polynomial_schedule, warmup_cosine_decay_schedule
 from nnfunc.pieces.stepping import sgd_step
 from nnfunc.pieces.targets import require_same_shape
-from nnfunc.pieces.targets import require_same_shape
 from nnfunc.pieces.wrappers import averaged, by_name, scaled
+from nnfunc.training.bars import progress_bar, step_bar
 from nnfunc.training.loop import count_steps, finish, train
 from nnfunc.training.shards import sharded_value_and_grads
 from nnfunc.training.state import Progress, Report, StepReport, averaged_params, best_params, current_params, progress
@@ -99,9 +144,14 @@ __all__ = [
     "he_uniform", "huber", "init", "join_schedules", "l1", "l2", "layer_norm", "layer_outputs", "leaky_relu",
     "lecun_normal", "linear_schedule", "load", "log_softmax", "loss", "mae", "map_params", "masked", "mlp", "momentum",
     "mse", "normal", "one_hot", "overfit_check", "piecewise_constant_schedule", "poisson_nll", "polynomial_schedule",
-    "progress", "progress_line", "quantile_loss", "r2", "ravel", "reduce_on_plateau", "relu", "require_same_shape",
-    "residual", "rmsprop", "save", "scaled", "select", "sgd", "sgd_step", "sharded_value_and_grads", "sigmoid",
-    "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "split", "split_rows",
-    "standardize", "summary", "table", "tanh", "train", "uniform", "update_ratio", "value_and_grads", "vjp",
-    "warmup_cosine_decay_schedule", "watched", "zeros",
+    "progress", "progress_bar", "progress_line", "quantile_loss", "r2", "ravel", "reduce_on_plateau", "relu",
+    "require_same_shape", "residual", "rmsprop", "save", "scaled", "select", "sgd", "sgd_step",
+    "sharded_value_and_grads", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy",
+    "softplus", "split", "split_rows", "standardize", "step_bar", "summary", "table", "tanh", "train", "uniform",
+    "update_ratio", "value_and_grads", "vjp", "warmup_cosine_decay_schedule", "watched", "zeros",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the names here, but for the types of reports: help() would show 130 lines for each, of what any dict can do."""
+    return sorted(name for name, value in globals().items() if name != "__dir__" and not hasattr(value, "__total__"))

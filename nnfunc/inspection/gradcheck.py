@@ -11,7 +11,7 @@ random directions see all of them, and a fixed sample is moved by itself too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Literal, SupportsFloat, SupportsIndex, TypeAlias, TypedDict
 
@@ -61,6 +61,7 @@ def check_grads(
     net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None,
     penalty: Penalty | None = None, key: Key | None = None, eps: SupportsFloat = 1e-5,
     directions: SupportsIndex | None = None, direction_key: Key = 0, every: bool = False,
+    on_step: Callable[[Mapping[str, float]], object] | None = None,
 ) -> GradCheck:
     """Compare `grads` with the numerical slope (L(p + eps) - L(p - eps)) / (2 eps) of `loss`.
 
@@ -78,6 +79,8 @@ def check_grads(
             in place of single elements: two losses each.
         direction_key: draws the directions.
         every: True moves every element by itself, however long it takes.
+        on_step: called after each comparison, with a dict of ``step``, how many are done, and ``steps``, of how
+            many (the search for an element that is to blame comes after these). It is for `step_bar`.
 
     Returns:
         A dict:
@@ -113,6 +116,8 @@ def check_grads(
     step = above_zero("check_grads", "eps", eps)
     check_layer("check_grads", "net", net)
     check_callable("check_grads", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)", 2)
+    if on_step is not None:
+        check_callable("check_grads", "on_step", on_step, "of one argument", 1)
     held, _ = checked_params("check_grads", params)
     require(held, "check_grads", "params", "hold at least one parameter", "none")
     theta = mapped(lambda array: array.astype(np.float64, order="C"), held)
@@ -142,10 +147,14 @@ def check_grads(
         parts += [{name: array} for name, array in theta.items() if 2 * len(theta) <= count]
         along = [((), random_direction(part, fold_in(direction_key, i))) for i, part in enumerate(parts)]
         single = list(sampled(theta, max(1, count - len(along))))
-    found = [compare("", *each) for each in along]
+    found: list[Comparison] = []
+    moves = [*(("", *each) for each in along), *((*each, None) for each in single)]
+    for move in moves:
+        found.append(compare(*move))
+        if on_step is not None:
+            on_step({"step": len(found), "steps": len(moves)})
     # One wrong element among many hardly shows in a direction: the least that shows is worth a search.
-    suspect = any(c["gap"] > _RIGHT_BELOW and not c["kink"] for c in found)
-    found += [compare(*each, None) for each in single]
+    suspect = any(c["gap"] > _RIGHT_BELOW and not c["kink"] for c in found[: len(along)])
     if suspect:
         found.append(find_culprit(compare, theta, direction_key))
     return _report(found, len(single) + suspect, total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 
@@ -38,7 +39,7 @@ _EVERY = 10
 def overfit_check(
     net: Layer, loss_fn: LossFn, params: Params, x: ArrayLike, y: ArrayLike, *, rows: SupportsIndex = 16,
     steps: SupportsIndex = 1000, lr: SupportsFloat = 1e-2, optimizer: Optimizer | None = None,
-    target: SupportsFloat | None = None, key: Key = 0,
+    target: SupportsFloat | None = None, key: Key = 0, on_step: Callable[[Mapping[str, float]], object] | None = None,
 ) -> OverfitCheck:
     """Train on a tiny batch and say whether its loss gets near zero, as it must if everything is wired right.
 
@@ -52,6 +53,8 @@ def overfit_check(
             the least loss is not 0, as with soft targets or label smoothing, or
             with a loss of one's own that can be negative.
         key: draws the rows, and the noise of the steps.
+        on_step: called after each step with a dict of ``step``, how many are done, ``steps``, how many there
+            are at most, and ``loss``, of the params before the step. It is for `step_bar`.
 
     Returns:
         A dict: ``verdict``, "fits" or "does not fit"; ``first_loss``,
@@ -82,6 +85,8 @@ def overfit_check(
         check_pair("overfit_check", "optimizer", optimizer, "(init, step)", Optimizer, (1, 4))
     check_layer("overfit_check", "net", net)
     check_callable("overfit_check", "loss_fn", loss_fn, "(outputs, targets) -> (per_example, d_outputs)", 2)
+    if on_step is not None:
+        check_callable("overfit_check", "on_step", on_step, "of one argument", 1)
     net, given, inputs = prepared("overfit_check", net, params, x, None)
     unfit = misfit(net, loss_fn)
     used = partial(_insisted, loss_fn) if unfit else loss_fn
@@ -103,11 +108,13 @@ def overfit_check(
     stepped, last, done = held, first, 0
     try:
         while done < most and last > goal:
-            _, g = value_and_grads(net, used, stepped, *tiny, key=fold_in(key, done))
+            value, g = value_and_grads(net, used, stepped, *tiny, key=fold_in(key, done))
             stepped, state = step(stepped, g, state, rate)
             done += 1
             if done % _EVERY == 0 or done == most:
                 last = _inference_loss(net, used, stepped, *tiny)
+            if on_step is not None:
+                on_step({"step": done, "steps": most, "loss": value})
         text = f"the loss went from {first:.4g} to {last:.4g}"
         fits = last <= goal
         blunder = unfit or _always_right(net, loss_fn, held, tiny[0])

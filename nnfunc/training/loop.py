@@ -1,6 +1,6 @@
 """Training: a generator that yields the new state and a report after each epoch, and what it says when a step fails.
 
-The loop stays the user's: a progress bar wraps the generator, printing, plotting
+The loop stays the user's: `progress_bar` wraps the generator, printing, plotting
 and saving happen between two of its values, ``break`` stops it.
 """
 
@@ -48,6 +48,7 @@ Step: TypeAlias = tuple[Params, Rows, Key]
 """The params before a step, which rows of the run's data its batch is made of, and its key."""
 
 _NEVER = 2**61
+_PAIRS = "be a generator of pairs (state, report), as train is"
 _OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
 _TOO_LONG = "the step that this batch gave was too long: lower the learning rate, or clip the gradients"
 
@@ -98,12 +99,12 @@ def train(
             leave rows out and repeat them, and draws from its key alone, if at all.
         on_step: called with a report after each step: a dict of ``epoch``, the number of the one that
             goes on, ``step``, how many are done, ``steps``, how many the run will take in all,
-            ``loss`` of the batch and ``lr``. It is for a progress bar: ``bar.total = report["steps"]``,
-            ``bar.update()``.
+            ``loss`` of the batch and ``lr``. It is for a progress bar, as that of `step_bar`.
 
     Yields:
         The state, for `best_params`, `current_params` and for going on from; and
-        a dict: ``epoch`` and ``step``, how many are done; ``loss``, the mean over
+        a dict: ``epoch`` and ``step``, how many are done; ``epochs``, how many it
+        will be in all unless `stopping` ends it; ``loss``, the mean over
         the epoch's batches, penalty included; ``validation_loss`` without it;
         ``metrics`` by name; ``lr`` and ``grad_norm`` (untransformed) of the last
         step; ``seconds`` of the epoch's steps and ``rows_per_second``.
@@ -171,21 +172,35 @@ def finish(run: Iterable[tuple[S, R]]) -> tuple[S, list[R]]:
         >>> [report["loss"] for report in reports], dict(current_params(state))
         ([1.0, 0.25], {'W': array([[1.375]]), 'b': array([0.375])})
     """
-    wanted = "be a generator of pairs (state, report), as train is"
     last: list[S] = []
     reports: list[R] = []
-    try:
-        pairs = iter(run)
-    except TypeError as error:
-        raise TypeError(problem("finish", "run", wanted, describe(run))) from error
-    for pair in pairs:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise TypeError(problem("finish", "run", wanted, f"one of {describe(pair)}"))
-        last = [pair[0]]
-        reports.append(pair[1])
+    for state, report in pairs_of("finish", run):
+        last = [state]
+        reports.append(report)
     none = "none (more epochs than are done give more)"
     require(last, "finish", "run", "yield at least one pair (state, report)", none)
     return last[0], reports
+
+
+def pairs_of(function: str, run: Iterable[tuple[S, R]]) -> Iterator[tuple[S, R]]:
+    """Return an iterator of what a run yields, which must be pairs.
+
+    Example:
+        >>> list(pairs_of("finish", [({}, 1)]))
+        [({}, 1)]
+    """
+    try:
+        return _pairs(function, iter(run))
+    except TypeError as error:
+        raise TypeError(problem(function, "run", _PAIRS, describe(run))) from error
+
+
+def _pairs(function: str, run: Iterator[tuple[S, R]]) -> Iterator[tuple[S, R]]:
+    """Yield what a run yields, if it is pairs."""
+    for pair in run:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(problem(function, "run", _PAIRS, f"one of {describe(pair)}"))
+        yield pair
 
 
 def count_steps(n: SupportsIndex, *, epochs: SupportsIndex, size: SupportsIndex = 32) -> int:
@@ -328,8 +343,8 @@ def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Repo
         message = "train: params must be finite, got a step that made them not so"
         raise FloatingPointError(_failure(run, message, epoch, step - 1, now, None))
     report: Report = {
-        "epoch": epoch + 1, "step": step, "loss": total / count, "validation_loss": None, "metrics": {}, "lr": float(lr),
-        "grad_norm": _norm_of(g), "seconds": 0.0, "rows_per_second": 0.0,
+        "epoch": epoch + 1, "epochs": run["epochs"], "step": step, "loss": total / count, "validation_loss": None,
+        "metrics": {}, "lr": float(lr), "grad_norm": _norm_of(g), "seconds": 0.0, "rows_per_second": 0.0,
     }
     return params, optimizer_state, report, now, count
 

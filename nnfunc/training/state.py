@@ -24,8 +24,8 @@ from nnfunc.values.types import AnyArray, Key, Params, State
 Report = TypedDict(
     "Report",
     {
-        "epoch": int, "step": int, "loss": float, "validation_loss": float | None, "metrics": dict[str, float],
-        "lr": float, "grad_norm": float, "seconds": float, "rows_per_second": float,
+        "epoch": int, "epochs": int, "step": int, "loss": float, "validation_loss": float | None,
+        "metrics": dict[str, float], "lr": float, "grad_norm": float, "seconds": float, "rows_per_second": float,
     },
 )
 
@@ -36,6 +36,7 @@ _WORD_BITS = 32
 _ROOT_WORDS = 4
 _COUNTS = ("train/epoch", "train/step")
 _OWN = (*_COUNTS, "train/key")
+_IN_LINE = ("epoch", "loss", "validation_loss", "metrics", "lr", "grad_norm", "rows_per_second")
 
 
 def current_params(state: State) -> Params:
@@ -139,13 +140,13 @@ def progress_line(report: Report) -> str:
         TypeError, ValueError: `report` is no report of `train`.
 
     Example:
-        >>> print(progress_line({"epoch": 3, "step": 90, "loss": 0.51, "validation_loss": 0.62,
+        >>> print(progress_line({"epoch": 3, "epochs": 40, "step": 90, "loss": 0.51, "validation_loss": 0.62,
         ...     "metrics": {"accuracy": 0.875}, "lr": 0.1, "grad_norm": 1.25, "seconds": 0.02, "rows_per_second": 48000.0}))
         epoch   3  loss 0.5100  validation loss 0.6200  accuracy 0.8750  lr 0.1  |g| 1.25  48,000 rows/s
     """
     is_mapping = hasattr(report, "keys")
     require(is_mapping, "progress_line", "report", "be one that train yields", kind=TypeError, value=report)
-    missing = [name for name in Report.__annotations__ if name not in report]
+    missing = [name for name in _IN_LINE if name not in report]
     constraint = f"hold {', '.join(missing)}, as one that train yields"
     require(not missing, "progress_line", "report", constraint, list(report))
     parts = [f"epoch {report['epoch']:3d}", f"loss {report['loss']:.4f}"]

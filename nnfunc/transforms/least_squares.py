@@ -21,7 +21,7 @@ from nnfunc.values.checks import as_number, as_size, require
 from nnfunc.values.params import mapped, sealed
 from nnfunc.values.types import Array, Layer, Params
 
-FitReport = TypedDict("FitReport", {"step": int, "loss": float, "grad_norm": float, "damping": float})
+FitReport = TypedDict("FitReport", {"step": int, "steps": int, "loss": float, "grad_norm": float, "damping": float})
 
 _NAME = "levenberg_marquardt"
 _MOST_PARAMS = 10_000
@@ -49,7 +49,7 @@ def levenberg_marquardt(
     that a unit which saturates does not fly off. A step that makes the error
     smaller is taken, and damping divided by 5; one that does not is not, and
     damping is multiplied by 3 until one does. The first that is yielded are the
-    given params, as step 0. ``finish(run)`` runs to the end.
+    given params, as step 0. ``finish(run)`` runs to the end, `progress_bar` shows how far it is.
 
     A step takes P^2 numbers of memory and P^3 operations for P params: some 2,000
     are practical. Rows go through in blocks, so there may be many. Everything
@@ -66,8 +66,8 @@ def levenberg_marquardt(
         weight: (n,) weights of the rows' squared residuals, as for `loss`.
 
     Yields:
-        Params, and a dict: ``step``; ``loss``, which is ``loss(net, mse, params, x, y, weight=weight)``;
-        ``grad_norm``, the length of its gradient; ``damping``, for the next step. The run ends after `steps`, at
+        Params, and a dict: ``step``; ``steps``, how many at most; ``loss``, which is
+        ``loss(net, mse, params, x, y, weight=weight)``; ``grad_norm``, the length of its gradient; ``damping``, for the next step. The run ends after `steps`, at
         `min_grad`, or when no damping up to 1e10 finds anything better.
 
     Raises:
@@ -111,7 +111,7 @@ def _steps(
         loss, curvature, slope, names = _normal(net, params, data)
         size, squares = sum_of_squares([slope])
         grad_norm = 2 * size * math.sqrt(squares)
-        yield params, {"step": step, "loss": loss, "grad_norm": grad_norm, "damping": damping}
+        yield params, {"step": step, "steps": steps, "loss": loss, "grad_norm": grad_norm, "damping": damping}
         if step == steps or grad_norm <= min_grad:
             return
         largest = np.maximum(largest, np.diagonal(curvature))

@@ -3,6 +3,33 @@
 There are four: **arrays**, **params** (a flat mapping of arrays), **keys**
 (randomness as a value) and **layers** (pairs of pure functions). Everything
 else here names the functions that take and return them.
+
+    Array           a NumPy array of float32 or float64
+    AnyArray        an array of any dtype: targets are floats, or integers where they are classes
+    Rows            row numbers, fit to index an array with
+    DType           float32 or float64, as a NumPy dtype object
+    Params          a flat mapping of names such as "hidden/W" to arrays; gradients are the same
+    State           a flat mapping of arrays, counts among them, of an optimiser, a monitor or a whole run
+    Key             an int, or a tuple of ints as `fold_in` makes
+    Layer           (init, forward), an InitFn and a ForwardFn
+    InitFn          init(key, dtype) -> params
+    ForwardFn       forward(params, x, key) -> (y, pullback); a key means a training pass, None an inference pass
+    OwnForward      a forward that the library has made, or put its guard around
+    Pullback        pullback(dy) -> (grads, dx); dx is a function, as nobody may ask for it
+    InputGradient   dx() -> the gradient with respect to the layer's input
+    Branch          a layer with its params and its key: x -> (y, pullback)
+    CombineFn       f(branches, x) -> (y, pullback), where pullback(dy) -> (grads, dx) gives the gradients of each branch
+    ElementwiseFn   z -> array of the same shape
+    Activation      one of the library's activation functions, or a pair (f, df) of ElementwiseFn
+    Initializer     initializer(key, shape, dtype) -> array
+    LossFn          loss_fn(outputs, targets) -> (per_example, d_outputs), nothing averaged over rows
+    Penalty         penalty(params) -> (value, grads)
+    Optimizer       (init, step): init(params) -> state, and an OptimizerStep
+    OptimizerStep   step(params, grads, state, lr) -> (params, state)
+    GradTransform   grads -> grads, before the optimiser; clipping, say
+    Schedule        step -> value; step 0 is the first update
+    Monitor         (init, update): init() -> state and update(state, metric) -> state
+    Metric          metric(outputs, targets) -> value
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -99,6 +100,7 @@ from nnfunc import (
     poisson_nll,
     polynomial_schedule,
     progress,
+    progress_bar,
     progress_line,
     quantile_loss,
     r2,
@@ -123,6 +125,7 @@ from nnfunc import (
     split,
     split_rows,
     standardize,
+    step_bar,
     summary,
     table,
     tanh,
@@ -190,11 +193,19 @@ def _watched(monitor: Monitor) -> State:
     return update(update(monitor_init(), 1.0), 2.0)
 
 
+def _step_bar() -> str:
+    """Return what a bar shows of a step."""
+    with step_bar(file=(shown := StringIO())) as bar:
+        bar({"step": 1, "steps": 1})
+    return shown.getvalue()
+
+
 ACTIVATIONS = [relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, softplus, silu, gelu]
 OPTIMIZERS = [sgd, momentum, rmsprop, adagrad, adam, adamw]
 INITIALIZERS = [glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, zeros]
 REPORT: Report = {
     "epoch": 1,
+    "epochs": 2,
     "step": 2,
     "loss": 0.5,
     "validation_loss": None,
@@ -295,6 +306,8 @@ CALLS: dict[str, Callable[[], object]] = {
     "best_params": lambda: best_params(_run()[-1]),
     "progress": lambda: progress(_run()[-1]),
     "progress_line": lambda: progress_line(REPORT),
+    "progress_bar": lambda: tuple(progress_bar(((state, REPORT) for state in _run()), file=StringIO())),
+    "step_bar": _step_bar,
     "overfit_check": lambda: dict(overfit_check(NET, softmax_cross_entropy, PARAMS, X, Y, steps=20)),
     "save": _stored,
     "load": _stored,

@@ -223,7 +223,7 @@ PIECES: dict[str, list[Callable[[], object]]] = {
 TOOLS = set(
     """init forward loss grads value_and_grads vjp sgd_step train finish count_steps calibrate freeze fold_in split generator map_params select ravel watched
     batches split_rows folds confusion_matrix fit_scaler standardize one_hot class_weight require_same_shape global_norm check_grads overfit_check diagnose
-    summary activation_stats layer_outputs update_ratio table current_params best_params averaged_params progress progress_line
+    summary activation_stats layer_outputs update_ratio table current_params best_params averaged_params progress progress_bar progress_line step_bar
     save load check_params diff_params sharded_value_and_grads stack_params unstack_params ensemble_forward ensemble_value_and_grads
     per_example_grads per_example_grad_norms grad_variance jacobian params_jacobian hvp levenberg_marquardt""".split()
 )
