@@ -80,6 +80,6 @@ def power(z: Array) -> Array:
         >>> power(np.array([0.0, 1.0]))
         array([1.        , 0.60653066])
     """
-    square = z * z
+    square = np.asarray(z * z)  # as arithmetic on an array without axes gives no array
     square *= number(-0.5 / math.log(2), z.dtype)
     return np.exp2(square, out=square)

@@ -24,6 +24,7 @@ from nnfunc import (
     tanh,
     vjp,
 )
+from nnfunc.pieces.activations import as_pair
 from tests.numeric import bad
 from tests.sentences import Cases, assert_sentence
 
@@ -54,6 +55,21 @@ GOLDEN: dict[str, tuple[ElementwiseFn, str]] = {
 def test_values_of_pytorch(name: str) -> None:
     f, expected = GOLDEN[name]
     assert np.allclose(f(POINTS), [float(word) for word in expected.split()], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("f", [relu, leaky_relu, elu, sigmoid, tanh, softplus, silu, gelu])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_a_value_and_a_slope_do_not_depend_on_the_array_they_stand_in(f: ElementwiseFn, dtype: type) -> None:
+    z: Array = np.linspace(-3, 3, 12).astype(dtype)
+    z.setflags(write=False)
+    by_column, wide = z.reshape(3, 4).T, np.repeat(z, 3)[1::3]
+    for compute in as_pair("test", f):
+        expected = compute(z)
+        assert expected.dtype == dtype
+        assert np.array_equal(compute(by_column), expected.reshape(3, 4).T)
+        assert np.array_equal(compute(wide), expected)
+        assert np.shape(compute(z[:0])) == (0,)
+        assert [float(compute(np.asarray(value))) for value in z] == [float(value) for value in expected]
 
 
 def test_values_of_the_standard_library() -> None:
