@@ -8,6 +8,7 @@ none left: one exponential, and a ratio of polynomials for the slow factor.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -54,23 +55,30 @@ def times_normal(z: Array) -> Array:
 
 def _times_normal(z: Array, out: Array) -> None:
     """Compute z Phi(z) of as many values as fit the cache."""
-    dtype, n = z.dtype, len(z)
-    end, above, below = SHORT if dtype == np.float32 else LONG
-    np.maximum(z, filled(0, _BLOCK, dtype)[:n], out=out)
+    zeros, ends, above, below = _constants(z.dtype)
+    np.maximum(z, zeros[: len(z)], out=out)
     t = np.abs(z)
-    np.minimum(t, filled(end, _BLOCK, dtype)[:n], out=t)
+    np.minimum(t, ends[: len(z)], out=t)
     tail = power(t)
-    ratio = t * number(above[0], dtype)
+    ratio = t * above[0]
     for each in above[1:]:
-        ratio += number(each, dtype)
+        ratio += each
         ratio *= t
     tail *= ratio
-    np.add(t, number(below[0], dtype), out=ratio)
+    np.add(t, below[0], out=ratio)
     for each in below[1:]:
         ratio *= t
-        ratio += number(each, dtype)
+        ratio += each
     tail /= ratio
     out -= tail
+
+
+@cache
+def _constants(dtype: DType) -> tuple[Array, Array, list[Array], list[Array]]:
+    """Return the numbers of one dtype: a row of 0, one of the end, and the coefficients above and below."""
+    end, above, below = SHORT if dtype == np.float32 else LONG
+    ratio = [number(each, dtype) for each in above], [number(each, dtype) for each in below]
+    return filled(0, _BLOCK, dtype), filled(end, _BLOCK, dtype), *ratio
 
 
 def power(z: Array) -> Array:

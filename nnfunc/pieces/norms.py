@@ -14,7 +14,7 @@ from typing import SupportsFloat, SupportsIndex
 import numpy as np
 
 from nnfunc.pieces.layers import check_columns, check_fields, column_sums
-from nnfunc.values.arrays import ones
+from nnfunc.values.arrays import number, ones
 from nnfunc.values.checks import above_zero, as_size, check_held, describe, problem, require
 from nnfunc.values.types import Array, DType, InputGradient, Key, Layer, Params, Pullback
 
@@ -214,8 +214,8 @@ def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> t
     rows meet a vector takes twice as long as one of equal shapes.
     """
     unit: Array | None = None
-    d, inverse = _centred(x, eps, axis)
-    if not np.minimum.reduce(inverse, axis=None) > 0:  # a variance overflowed
+    d, inverse = _centred(x, number(eps, x.dtype), axis)
+    if np.count_nonzero(inverse > 0) < inverse.size:  # a variance overflowed
         unit = _scales(x, inverse, axis)
         d, inverse = _centred(x / unit, np.maximum(eps / unit / unit, np.finfo(x.dtype).tiny), axis)
     scale: Array = inverse * gamma if axis == 0 else inverse.dot(gamma[None, :])
@@ -243,22 +243,22 @@ def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> t
     return y, pullback
 
 
-def _centred(x: Array, eps: float | Array, axis: int) -> tuple[Array, Array]:
+def _centred(x: Array, eps: Array, axis: int) -> tuple[Array, Array]:
     """Return x less its means, and 1 / sqrt(var + eps)."""
     d: Array = x - _means(x, axis)
     # A large mean is rounded: what is left of it after the first subtraction goes in a second.
     d -= _means(d, axis)
-    inverse = _means(d * d, axis)
+    inverse: Array = ones(len(d), d.dtype).dot(d * d)[None, :] if axis == 0 else np.vecdot(d, d)[:, None]
+    inverse /= number(x.shape[axis], x.dtype)
     inverse += eps
-    np.sqrt(inverse, out=inverse)
-    np.divide(1, inverse, out=inverse)
-    return d, inverse
+    np.reciprocal(inverse, out=inverse)
+    return d, np.sqrt(inverse, out=inverse)
 
 
 def _weighted_means(a: Array, gamma: Array, axis: int) -> Array:
     """Return the means of a * gamma along an axis, which stays."""
     sums: Array = (ones(len(a), a.dtype).dot(a) * gamma)[None, :] if axis == 0 else a.dot(gamma)[:, None]
-    sums /= a.shape[axis]
+    sums /= number(a.shape[axis], a.dtype)
     return sums
 
 
@@ -266,7 +266,7 @@ def _means(a: Array, axis: int) -> Array:
     """Return the means along an axis, which stays, by a product with ones: a third of the time of a sum."""
     n = a.shape[axis]
     sums: Array = ones(n, a.dtype).dot(a)[None, :] if axis == 0 else a.dot(ones(n, a.dtype))[:, None]
-    sums /= n
+    sums /= number(n, a.dtype)
     return sums
 
 
