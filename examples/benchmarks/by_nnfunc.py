@@ -36,6 +36,7 @@ from nnfunc import (
     accuracy,
     activation,
     adam,
+    batches,
     batch_norm,
     best_params,
     calibrate,
@@ -160,7 +161,7 @@ def by_hand(sizes: list[int], n: int, size: int, optimizer: str, many: int) -> T
     """Return some epochs by a loop of one's own."""
     x, y = data(sizes, n)
     net, params = network(sizes)
-    loss_fn, starts = loss_for(sizes), range(0, n, size)
+    loss_fn, order = loss_for(sizes), np.arange(n)
     opt_init, opt_step = adam() if optimizer == "adam" else sgd()
     lr = ADAM_LR if optimizer == "adam" else LR
 
@@ -169,11 +170,11 @@ def by_hand(sizes: list[int], n: int, size: int, optimizer: str, many: int) -> T
         state, total = opt_init(params), 0.0
         for _ in range(many):
             total = 0.0
-            for i in starts:
-                value, g = value_and_grads(net, loss_fn, params, x[i : i + size], y[i : i + size])
+            for rows in batches(0, n, size=size, order=order):
+                value, g = value_and_grads(net, loss_fn, params, x[rows], y[rows])
                 params, state = opt_step(params, g, state, lr)
-                total += value
-        return total / len(starts)
+                total += value * len(rows)
+        return total / n
 
     return run, None, run
 
