@@ -31,7 +31,7 @@ Laws, by the names that a report gives them. Those of all kinds of piece, as far
     no aliasing           no result shares memory with an argument that can be written to, or with another result
     gradient              it is the slope that differences measure
     dtype                 float32 gives float32, float64 gives float64, with the same results
-    precision             float64 is float64 all the way: nothing on it is float32
+    precision             float64 is float64 all the way, nothing between is float32
     stable                large inputs give finite numbers
     memory layout         it does not matter how arrays lie in memory
     order of names        it does not matter in which order params and gradients stand
@@ -52,8 +52,9 @@ Layers:
     same at the end       after all these calls the layer is what it was
     training              of a large layer that does the same with a key: not tried twice
 
-Activations: elementwise, a value depends on its own z alone. Losses and metrics:
+Activations, losses and metrics:
 
+    elementwise           a value of an activation depends on its own z alone
     rows independent      a row's loss and gradient are its own; nothing is averaged over rows
     equal shapes          unequal shapes are refused, also where they broadcast
     weights               weight 2 is the row twice, weight 0 the row gone
@@ -65,9 +66,11 @@ Activations: elementwise, a value depends on its own z alone. Losses and metrics
     with its columns first in memory
                           a metric is the same
 
-Gradient transforms: large gradients and tiny gradients, whose squares are beyond the dtype, give numbers too; other
-gradients, a single one, a 0-d one and none at all, keep their form or are refused. Optimizers:
+Gradient transforms and optimizers:
 
+    large gradients, tiny gradients
+                          those whose squares are beyond the dtype give numbers too
+    other gradients       a single one, a 0-d one and none at all keep their form, or are refused
     learning rate of 0    it moves nothing at first; another learning rate matters later
     unmentioned names     a parameter without a gradient stays, and so does its state
     unknown names         a gradient makes no parameter
@@ -80,9 +83,14 @@ gradients, a single one, a 0-d one and none at all, keep their form or are refus
     descent               at some learning rate it gets to the bottom of a bowl
     agreement             it takes the steps of the optimizer that ``like=`` names
 
-Schedules: order of calls, a value depends on its step alone; values, those that are expected. Monitors: sequences of
-metrics give the same states, also from a state that was stored; best never rises, and is never below what was
-seen. Initializers: keys, each draws something else; spread, the standard deviation that is expected.
+Schedules, monitors and initializers:
+
+    order of calls        the value of a schedule depends on its step alone
+    values                they are those that are expected
+    sequences             the same metrics give the same states, also from a state that was stored
+    best                  it never rises, and is never below what was seen
+    keys                  each draws something else
+    spread                the standard deviation is the one that is expected
 
 What is meant to break a law is declared, and the message of the law names the argument:
 
