@@ -80,7 +80,7 @@ def check_grads(
         direction_key: draws the directions.
         every: True moves every element by itself, however long it takes.
         on_step: called after each comparison, with a dict of ``step``, how many are done, and ``steps``, of how
-            many (the search for an element that is to blame comes after these). It is for `step_bar`.
+            many (the search for an element that is to blame comes after these). `step_bar` is one that shows it.
 
     Returns:
         A dict:

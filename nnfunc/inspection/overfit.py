@@ -54,7 +54,7 @@ def overfit_check(
             with a loss of one's own that can be negative.
         key: draws the rows, and the noise of the steps.
         on_step: called after each step with a dict of ``step``, how many are done, ``steps``, how many there
-            are at most, and ``loss``, of the params before the step. It is for `step_bar`.
+            are at most, and ``loss``, of the params before the step. `step_bar` is one that shows it.
 
     Returns:
         A dict: ``verdict``, "fits" or "does not fit"; ``first_loss``,

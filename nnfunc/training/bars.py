@@ -54,7 +54,7 @@ def progress_bar(run: Iterable[tuple[S, R]], *, file: TextIO | None = None) -> I
 
     Args:
         run: a generator of pairs, or any other iterable of them.
-        file: where it is shown, ``sys.stderr`` if none.
+        file: where it is shown, if not on ``sys.stderr`` (in a notebook, where what is printed goes).
 
     Raises:
         TypeError: `run` is no iterable, or yields something else; what the run raises comes through.
@@ -84,7 +84,7 @@ def step_bar(*, file: TextIO | None = None) -> Iterator[Callable[[Mapping[str, o
     on it. At the end of the ``with`` the line is ended, whatever happened; after that nothing is shown.
 
     Args:
-        file: where it is shown, ``sys.stderr`` if none.
+        file: where it is shown, if not on ``sys.stderr`` (in a notebook, where what is printed goes).
 
     Example:
         >>> import sys
@@ -95,7 +95,7 @@ def step_bar(*, file: TextIO | None = None) -> Iterator[Callable[[Mapping[str, o
         step 1/13  8 %  0:00 gone, 0:00 left
         step 13/13  100 %  0:00 gone
     """
-    watch = _watch(sys.stderr if file is None else file)
+    watch = _watch(_stream(file))
     next(watch)
 
     def tell(report: Mapping[str, object]) -> None:
@@ -111,7 +111,7 @@ def step_bar(*, file: TextIO | None = None) -> Iterator[Callable[[Mapping[str, o
 
 def _shown(run: Iterator[tuple[S, R]], file: TextIO | None) -> Iterator[tuple[S, R]]:
     """Yield what a run yields and show each report after the loop's body, which may be the last one."""
-    watch = _watch(sys.stderr if file is None else file)
+    watch = _watch(_stream(file))
     next(watch)
     try:
         for pair in run:
@@ -214,10 +214,21 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def _stream(file: TextIO | None) -> TextIO | None:
+    """Return where to show: if nothing is given stderr, and in a notebook stdout, where what is printed goes."""
+    own = sys.stdout if _is_notebook(sys.stderr) else sys.stderr
+    return own if file is None else file
+
+
+def _is_notebook(stream: TextIO | None) -> bool:
+    """Say whether a stream shows below the cell of a notebook."""
+    return type(stream).__module__.partition(".")[0] == "ipykernel"
+
+
 def _is_live(stream: TextIO) -> bool:
-    """Say whether a line can be written over: in a terminal, or below the cell of a notebook."""
+    """Say whether a line can be written over: in a terminal, or in a notebook."""
     with suppress(AttributeError, OSError, ValueError):  # of a stand-in, or closed
-        return bool(stream.isatty()) or type(stream).__module__.partition(".")[0] == "ipykernel"
+        return bool(stream.isatty()) or _is_notebook(stream)
     return False
 
 
@@ -294,4 +305,5 @@ def _write(stream: TextIO, text: str) -> None:
     """Write to a stream at once; one that is closed, or lacks a letter, ends no run."""
     with suppress(OSError, ValueError):
         stream.write(text)
-        stream.flush()
+        if not _is_notebook(stream):  # which shows it soon, and drops what comes in more than 1,000 pieces a second
+            stream.flush()

@@ -99,7 +99,7 @@ def train(
             leave rows out and repeat them, and draws from its key alone, if at all.
         on_step: called with a report after each step: a dict of ``epoch``, the number of the one that
             goes on, ``step``, how many are done, ``steps``, how many the run will take in all,
-            ``loss`` of the batch and ``lr``. It is for a progress bar, as that of `step_bar`.
+            ``loss`` of the batch and ``lr``. `step_bar` is one that shows them.
 
     Yields:
         The state, for `best_params`, `current_params` and for going on from; and

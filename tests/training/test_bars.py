@@ -284,6 +284,18 @@ def test_it_is_shown_beside_what_is_printed(capsys: pytest.CaptureFixture[str]) 
     assert (captured.out, captured.err.split()[1]) == ("", "1/1")
 
 
+def test_a_notebook_has_its_line_among_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_tqdm(monkeypatch)
+    out, err = (type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})() for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    for state, _ in progress_bar(epochs(3)):
+        print("state", state)
+    assert err.getvalue() == ""
+    *printed, line, end = seen(out.getvalue())
+    assert (printed, line[:10], end) == (["state 1", "state 2", "state 3"], "epoch 3/3 ", "")
+
+
 # Steps
 
 

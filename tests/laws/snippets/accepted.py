@@ -36,6 +36,7 @@ from nnfunc import (
     averaged_params,
     by_name,
     chain,
+    check_grads,
     clip_by_global_norm,
     columns,
     combine,
@@ -57,6 +58,7 @@ from nnfunc import (
     l2,
     masked,
     mse,
+    progress_bar,
     quantile_loss,
     ravel,
     relu,
@@ -64,6 +66,7 @@ from nnfunc import (
     scaled,
     select,
     sgd_step,
+    step_bar,
     train,
     watched,
 )
@@ -208,6 +211,11 @@ for state, report in train(
     progress: float = report["loss"]
 final, reports = finish(train(net, mse, params, [[1.0, 2.0]], [[1.0]], epochs=1, lr=0.1, penalty=l2(0.1, ["*/W"])))
 last_loss: float = reports[-1]["loss"]
+for state, report in progress_bar(train(net, mse, params, [[1.0, 2.0]], [[1.0]], epochs=1, lr=0.1)):
+    progress = report["loss"]
+with step_bar() as bar:
+    watched_state, _ = finish(train(net, mse, params, [[1.0, 2.0]], [[1.0]], epochs=1, lr=0.1, on_step=bar))
+    check_grads(net, mse, params, [[1.0, 2.0]], [[1.0]], on_step=bar)
 params = {**select(final, "params"), **params}
 average: Params = averaged_params(final)
 vector, unravel = ravel(params)
