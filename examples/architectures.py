@@ -7,6 +7,7 @@ of five splits is printed.
     python examples/architectures.py
 """
 
+# %%
 import time
 
 import numpy as np
@@ -38,6 +39,7 @@ from nnfunc import (
     train,
 )
 
+# %%
 BLOCK = residual(chain(dense(128, 128, relu), dropout(0.3), dense(128, 128)))
 NETWORKS: dict[str, tuple[Layer, Penalty | None]] = {
     "one hidden layer": (mlp([64, 128, 10]), None),
@@ -50,6 +52,7 @@ NETWORKS: dict[str, tuple[Layer, Penalty | None]] = {
 }
 
 
+# %%
 def held_out_accuracy(net: Layer, penalty: Penalty | None, key: Key) -> float:
     """Train with early stopping on one split and return the accuracy on the digits held out."""
     x, y = load_digits()
@@ -63,6 +66,7 @@ def held_out_accuracy(net: Layer, penalty: Penalty | None, key: Key) -> float:
     return accuracy(forward(net, best_params(state), x[held]), y[held])
 
 
+# %%
 def main(splits: int = 5) -> dict[str, float]:
     """Print and return each network's mean held-out accuracy."""
     found = {}
@@ -73,5 +77,6 @@ def main(splits: int = 5) -> dict[str, float]:
     return found
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -3,10 +3,12 @@
     python examples/backprop_by_hand.py
 """
 
+# %%
 import numpy as np
 
 from nnfunc import Array, Params, binary_cross_entropy, chain, dense, grads, init, sigmoid
 
+# %%
 NET = chain(hidden=dense(2, 2, sigmoid), out=dense(2, 1, sigmoid))
 
 
@@ -20,6 +22,7 @@ def article() -> Array:
     return dW1
 
 
+# %%
 def by_hand(params: Params, x: Array, y: Array) -> dict[str, Array]:
     """Return the gradients of the mean loss over a batch, each from its own line of algebra."""
     a1 = sigmoid(x @ params["hidden/W"] + params["hidden/b"])
@@ -29,6 +32,7 @@ def by_hand(params: Params, x: Array, y: Array) -> dict[str, Array]:
     return {"hidden/W": x.T @ dz1, "hidden/b": dz1.sum(axis=0), "out/W": a1.T @ dz2, "out/b": dz2.sum(axis=0)}
 
 
+# %%
 def main() -> float:
     """Print both, and return the largest difference."""
     print(f"the article's dL/dW1:\n{article()}")
@@ -43,5 +47,6 @@ def main() -> float:
     return largest
 
 
+# %%
 if __name__ == "__main__":
     main()

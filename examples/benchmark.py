@@ -16,6 +16,7 @@ turns; the lower quartile of the rounds is printed, and all are in the JSON.
 Libraries that are not installed are left out; `pip install -e '.[peers]'` installs them.
 """
 
+# %%
 import argparse
 import importlib.metadata
 import importlib.util
@@ -34,8 +35,10 @@ from typing import Any
 
 from benchmarks.child import COLUMNS, MEMORY_ROWS
 from benchmarks.cold import LOAD_AND_PREDICT, PEAK
+from command_line import given
 from idx import find_pair
 
+# %%
 # What a library needs, or a column beside its library.
 PACKAGES = {
     "torch": ("torch",),
@@ -52,6 +55,7 @@ Shown = tuple[str, list[list[str]], list[str]]
 """A title, lines of cells of which the first is the heading, and sentences below."""
 
 
+# %%
 def installed(library: str) -> bool:
     """Say whether a library or a column can be measured here."""
     return all(importlib.util.find_spec(package) is not None for package in PACKAGES.get(library, ()))
@@ -85,6 +89,7 @@ def columns(section: str) -> list[str]:
     return [name for name, library in found if installed(library) and installed(name)]
 
 
+# %% What is measured
 def steps(section: str, arguments: argparse.Namespace) -> Table:
     """Return microseconds by row and column, one for each round; the columns must agree on the results."""
     found: Table = {}
@@ -208,6 +213,7 @@ def shown_growth(title: str, table: Table) -> Shown:
     ]
 
 
+# %%
 def show(shown: Shown, markdown: Path | None) -> None:
     """Print a table, and add it to a file as Markdown."""
     title, lines, notes = shown
@@ -259,6 +265,7 @@ SECTIONS: dict[str, tuple[str, Callable[[str, argparse.Namespace], Table], Calla
 }
 
 
+# %%
 def main() -> None:
     """Read the command line, measure, print and perhaps write."""
     parser = argparse.ArgumentParser(description="Measure nnfunc beside its peers.")
@@ -268,7 +275,7 @@ def main() -> None:
     parser.add_argument("--mnist", type=Path, help="directory with MNIST's test files, for section D")
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--markdown", type=Path, help="write the tables here")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given())
     unknown = [section for section in arguments.sections if section not in SECTIONS]
     if unknown or arguments.rounds < 1:
         known = " ".join(SECTIONS)
@@ -297,5 +304,6 @@ def main() -> None:
         arguments.json.write_text(json.dumps({"machine": machine(), **found}, indent=1))
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ may go on with either. numba needs a second to compile at first, and keeps what 
     python examples/compiled_adam.py
 """
 
+# %%
 import math
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from nnfunc import (
 )
 from nnfunc.testing import check_optimizer
 
+# %%
 SIZES = {"2-8-2": [2, 8, 2], "64-64-10": [64, 64, 10], "784-64-10": [784, 64, 10], "784-256-128-10": [784, 256, 128, 10]}
 
 Loop = Callable[..., bool]
@@ -72,6 +74,7 @@ def compiled() -> Loop:
     return loop
 
 
+# %%
 def compiled_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
     """Return `adam` with its arithmetic compiled."""
     begin, _ = adam(b1, b2, eps)
@@ -107,6 +110,7 @@ def locked(arrays: dict[str, AnyArray], before: Params | State) -> MappingProxyT
     return MappingProxyType(arrays)
 
 
+# %%
 def microseconds(optimizer: Optimizer, params: Params) -> float:
     """Return the least time of a step."""
     begin, step = optimizer
@@ -118,6 +122,7 @@ def microseconds(optimizer: Optimizer, params: Params) -> float:
     return 1e6 * least
 
 
+# %%
 def main() -> dict[str, tuple[float, float]]:
     """Print the proof, the time of a step by both, and the last loss of a run by both; return these losses by size."""
     started = time.perf_counter()
@@ -145,5 +150,6 @@ def main() -> dict[str, tuple[float, float]]:
     return losses
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ start, and pay where a fold takes longer.
     python examples/cross_validation.py
 """
 
+# %%
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -18,10 +19,12 @@ from digits import load_digits
 
 from nnfunc import accuracy, adam, current_params, finish, folds, forward, init, mlp, relu, softmax_cross_entropy, train
 
+# %%
 NET = mlp([64, 64, 10], relu)
 FOLDS = 5
 
 
+# %%
 def held_out_accuracy(epochs: int, fold: int) -> float:
     """Train on all folds but one, and return the accuracy on that one."""
     x, y = load_digits()
@@ -40,8 +43,11 @@ def told(name: str, found: Iterable[float]) -> list[float]:
     return rights
 
 
+# %%
 def main(epochs: int = 30) -> tuple[list[float], list[float]]:
     """Print and return the accuracy of every fold, found in turn and in processes."""
+    from cross_validation import held_out_accuracy  # by the file's name: other processes cannot look into a notebook
+
     one = partial(held_out_accuracy, epochs)
     in_turn = told("in turn", map(one, range(FOLDS)))
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -49,5 +55,6 @@ def main(epochs: int = 30) -> tuple[list[float], list[float]]:
     return in_turn, in_processes
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -5,6 +5,7 @@
     python examples/custom_pieces.py
 """
 
+# %%
 import math
 from functools import partial
 from typing import SupportsFloat
@@ -36,6 +37,7 @@ from nnfunc import (
 )
 
 
+# %%
 # An activation is a function and its elementwise derivative.
 def squareplus(z: Array) -> Array:
     y: Array = (z + np.hypot(z, 2)) / 2
@@ -47,6 +49,7 @@ def squareplus_slope(z: Array) -> Array:
     return slope
 
 
+# %%
 # A loss gives each row's value, and its derivative with respect to the outputs; no mean over the rows.
 def log_cosh(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     if targets.shape != outputs.shape:
@@ -56,6 +59,7 @@ def log_cosh(outputs: Array, targets: AnyArray) -> tuple[Array, Array]:
     return np.add.reduce(per_element, axis=1) / k, np.tanh(e) / k
 
 
+# %%
 # A layer is a pair of functions; this one gives each column a gain of its own.
 def gain(n: int) -> Layer:
     return partial(gain_init, n), gain_forward
@@ -74,6 +78,7 @@ def gain_forward(params: Params, x: Array, key: Key | None) -> tuple[Array, Pull
     return x * s, pullback
 
 
+# %%
 # An initialiser draws from its key; this one makes every other weight or so zero.
 def sparse(key: Key, shape: tuple[int, ...], dtype: DType) -> Array:
     draw = generator(key)
@@ -81,6 +86,7 @@ def sparse(key: Key, shape: tuple[int, ...], dtype: DType) -> Array:
     return values.astype(dtype)
 
 
+# %%
 # A penalty gives its value and its gradients by name; this one pulls each gain towards 1.
 def near_one(params: Params, rate: float = 1e-3) -> tuple[float, Params]:
     gains = {name: s for name, s in params.items() if name.endswith("/s")}
@@ -88,11 +94,13 @@ def near_one(params: Params, rate: float = 1e-3) -> tuple[float, Params]:
     return rate * value, {name: 2 * rate * (s - 1) for name, s in gains.items()}
 
 
+# %%
 # A gradient transform takes gradients and gives gradients; this one centres those of the weights.
 def centralised(grads: Params) -> Params:
     return {name: g - np.mean(g, axis=0) if g.ndim > 1 else g for name, g in grads.items()}
 
 
+# %%
 # An optimiser is a pair of functions; this one, Lion, steps by the sign of its momentum.
 def lion(b1: float = 0.9, b2: float = 0.99) -> Optimizer:
     return lion_init, partial(lion_step, b1, b2)
@@ -112,16 +120,19 @@ def lion_step(
     return freeze(new), freeze(m)
 
 
+# %%
 # A schedule is a function of the step, 0 being the first update.
 def inverse_root(step: int) -> float:
     return 1e-2 / math.sqrt(1 + step / 100)
 
 
+# %%
 # A metric is one number for outputs and targets.
 def worst_error(outputs: Array, targets: AnyArray) -> float:
     return float(np.max(np.abs(outputs - targets)))
 
 
+# %%
 # A monitor is a pair of functions and watches one number per epoch; this one stops at a goal.
 def until(target: float) -> Monitor:
     return until_init, partial(until_update, target)
@@ -136,6 +147,7 @@ def until_update(target: float, state: State, metric: SupportsFloat) -> State:
     return freeze({"best": value if value < best else best, "stop": value <= target, "improved": value < best})
 
 
+# %%
 NET = chain(
     hidden=dense(2, 16, (squareplus, squareplus_slope), w_init=sparse),
     gain=gain(16),
@@ -143,6 +155,7 @@ NET = chain(
 )
 
 
+# %%
 def main() -> tuple[float, float]:
     """Prove the gradients, train with all of them, and return the loss before and after."""
     draw = np.random.default_rng(0)
@@ -164,5 +177,6 @@ def main() -> tuple[float, float]:
     return before, after
 
 
+# %%
 if __name__ == "__main__":
     main()

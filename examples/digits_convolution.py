@@ -6,6 +6,7 @@ two thirds of the parameters of the one in `digits.py` and makes three quarters 
     python examples/digits_convolution.py
 """
 
+# %%
 import numpy as np
 from digits import load_digits
 from recipes.convolution import convolution, max_pool
@@ -31,6 +32,7 @@ from nnfunc import (
     train,
 )
 
+# %%
 EPOCHS = 12
 NET = chain(
     first=convolution((8, 8, 1), filters=16, size=3),
@@ -42,6 +44,7 @@ NET = chain(
 )
 
 
+# %%
 def trained(split: int, progress: bool) -> tuple[float, float]:
     """Train on four fifths of the digits; return the accuracy on the fifth held out, and rows a second."""
     x, y = load_digits()
@@ -57,6 +60,7 @@ def trained(split: int, progress: bool) -> tuple[float, float]:
     return right, float(np.median([report["rows_per_second"] for report in reports]))
 
 
+# %%
 def main() -> float:
     """Print the network, the progress of one split, the accuracy of five, and return their mean."""
     print(table(summary(NET, init(NET, 0))))
@@ -66,5 +70,6 @@ def main() -> float:
     return float(mean)
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ An example draws when it is asked to, and needs matplotlib only then. Without a 
 
 from __future__ import annotations
 
+# %%
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# %%
 PICTURES = Path(__file__).parent / "pictures"
 
 # None is bright or dark: each has a contrast of 3 or more with white and with the pages of dark mode.
 INK, GRID = "#7a7f87", "#7a7f8738"
-BLUE, ORANGE, GREEN, RED, VIOLET, BROWN = "#3d85c6", "#d9722b", "#3a9a5b", "#d64f4f", "#9a6fd0", "#a0783c"
-COLOURS = (BLUE, ORANGE, GREEN, VIOLET, RED, BROWN)
+BLUE, ORANGE, GREEN, RED, VIOLET = "#3d85c6", "#d9722b", "#3a9a5b", "#d64f4f", "#9a6fd0"
 
 PLACES = re.compile(r'\b(d|x|y|transform)="[^"]*"')
 
@@ -39,6 +40,7 @@ STYLE = {
 }  # fmt: skip
 
 
+# %%
 def asked(arguments: Sequence[str]) -> Path | None:
     """Return the directory that ``--pictures [DIRECTORY]`` names, `PICTURES` if none; None where no pictures are wanted."""
     if "--pictures" not in arguments:
@@ -47,6 +49,7 @@ def asked(arguments: Sequence[str]) -> Path | None:
     return Path(named[0]) if named else PICTURES
 
 
+# %%
 @contextmanager
 def picture(
     directory: Path, name: str, height: float, rows: int = 1, columns: int = 1, widths: Sequence[float] | None = None

@@ -6,16 +6,17 @@ there. Wants PyTorch.
     python examples/from_torch.py
 """
 
-from pathlib import Path
-
+# %%
 import numpy as np
 import torch
+from command_line import HERE
 
 from nnfunc import (
     AnyArray, Array, Optimizer, Params, adam, batches, chain, dense, fold_in, forward, grads, loss, relu, sgd, softmax_cross_entropy,
 )  # fmt: skip
 from nnfunc.exchange import from_torch, to_torch
 
+# %%
 EPOCHS, SIZE = 10, 32
 NET = chain(hidden=dense(64, 32, relu), out=dense(32, 10))
 OPTIMIZERS = {"gradient descent": (sgd(), torch.optim.SGD, 0.1), "Adam": (adam(), torch.optim.Adam, 0.003)}
@@ -23,7 +24,7 @@ OPTIMIZERS = {"gradient descent": (sgd(), torch.optim.SGD, 0.1), "Adam": (adam()
 
 def digits() -> tuple[Array, AnyArray]:
     """Return the rows of the handwritten digits and their classes."""
-    with np.load(Path(__file__).parent / "data" / "digits.npz") as file:
+    with np.load(HERE / "data" / "digits.npz") as file:
         return file["images"].astype(np.float32) / 16, file["labels"].astype(np.int64)
 
 
@@ -33,6 +34,7 @@ def module() -> torch.nn.Sequential:
     return torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
 
 
+# %%
 def trained_here(optimizer: Optimizer, lr: float, params: Params, x: Array, y: AnyArray) -> tuple[Params, list[float]]:
     """Train on this side; return params, and the loss on all rows after each epoch."""
     init, step = optimizer
@@ -58,6 +60,7 @@ def trained_there(optimizer: type[torch.optim.Optimizer], lr: float, net: torch.
     return losses
 
 
+# %%
 def main() -> dict[str, tuple[list[float], list[float], float]]:
     """Print both curves; return them, and by how much the predictions differ once params are back in PyTorch."""
     x, y = digits()
@@ -79,5 +82,6 @@ def main() -> dict[str, tuple[list[float], list[float], float]]:
     return found
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -5,6 +5,7 @@ the number of dimensions, each dimension as a big-endian 32-bit integer, then
 the data. Source: LeCun, Cortes & Burges, "The MNIST database".
 """
 
+# %%
 import gzip
 import math
 import struct
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+# %%
 _MOST_BYTES = 1 << 30  # 60,000 images of 28 x 28 are 47 MB
 
 
@@ -48,6 +50,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
+# %%
 def find_pair(directory: Path, part: str) -> tuple[Path, Path] | None:
     """Return the image and label files of a part ("train" or "t10k"), or none if neither is there.
 

@@ -6,6 +6,7 @@
     python examples/in_scikit_learn.py
 """
 
+# %%
 from recipes.estimator import NetworkClassifier, NetworkRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.decomposition import PCA
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
+# %%
 def main() -> dict[str, float]:
     """Print cross-validated scores beside those of linear models, and return them."""
     x, y = load_breast_cancer(return_X_y=True)
@@ -36,5 +38,6 @@ def main() -> dict[str, float]:
     return means
 
 
+# %%
 if __name__ == "__main__":
     main()

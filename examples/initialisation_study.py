@@ -9,6 +9,7 @@ thirteen tables (scikit-learn eight, palmerpenguins, statsmodels and vega_datase
 without any of them there are the digits that lie beside this file.
 """
 
+# %%
 import argparse
 import importlib
 import importlib.util
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command_line import given
 from digits import load_digits
 from idx import read_idx
 
@@ -52,6 +54,7 @@ from nnfunc import (
     zeros,
 )
 
+# %%
 Table = tuple[AnyArray, AnyArray, bool]  # x, y, and whether y holds classes
 TORCH = by_fans(lambda n_in, n_out: uniform(n_in**-0.5))
 SKLEARN = by_fans(lambda n_in, n_out: uniform((6 / (n_in + n_out)) ** 0.5))
@@ -69,6 +72,7 @@ SCHEMES: dict[str, tuple[Initializer, Initializer, Initializer, Initializer]] = 
 }
 
 
+# %% The tables
 def module(name: str) -> Any:
     """Return a package that need not be there, or none."""
     return importlib.import_module(name) if importlib.util.find_spec(name.split(".")[0]) else None
@@ -102,6 +106,7 @@ def tables(mnist: Path | None) -> Iterator[tuple[str, Table]]:
         yield "mnist", (images.reshape(1500, 784), labels.astype(int), True)
 
 
+# %% The networks
 def network(scheme: str, sizes: Sequence[int]) -> Layer:
     """Return a relu network whose first, hidden and output layers start as the scheme says."""
     first, hidden, output, bias = SCHEMES[scheme]
@@ -135,6 +140,7 @@ def trained(scheme: str, depth: int, split: int, table: Table, epochs: int) -> l
     return [*scores, float(forward(net, start, x[fit]).std())]
 
 
+# %%
 def main(
     mnist: Path | None = None, splits: int = 3, depths: Sequence[int] = (1, 6), epochs: int = 30
 ) -> dict[tuple[int, str, str], AnyArray]:
@@ -162,13 +168,14 @@ def main(
     return found
 
 
+# %%
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Compare initialisations on rows held out.")
     parser.add_argument("mnist", nargs="?", type=Path, help="directory with MNIST's test images, gzipped")
     parser.add_argument("--splits", type=int, default=3, help="paired splits, at least 2 (default 3)")
     parser.add_argument("--depths", type=int, nargs="+", default=[1, 6], help="numbers of hidden layers (default 1 6)")
     parser.add_argument("--epochs", type=int, default=30, help="passes over the training rows (default 30)")
-    given = parser.parse_args()
-    if given.splits < 2 or min(given.depths) < 1 or given.epochs < 1:
+    arguments = parser.parse_args(given())
+    if arguments.splits < 2 or min(arguments.depths) < 1 or arguments.epochs < 1:
         sys.exit("initialisation_study: --splits must be at least 2, --depths and --epochs at least 1")
-    main(given.mnist, given.splits, given.depths, given.epochs)
+    main(arguments.mnist, arguments.splits, arguments.depths, arguments.epochs)

@@ -6,6 +6,7 @@ they end at the same loss and the same score. Times are shown. Wants `pip instal
     python examples/lbfgs_beside_sklearn.py
 """
 
+# %%
 import time
 import warnings
 
@@ -32,6 +33,7 @@ from nnfunc import (
     tanh,
 )
 
+# %%
 HIDDEN, ALPHA, STEPS, TOLERANCE = 16, 1.0, 500, 1e-5
 TABLES = {"iris": datasets.load_iris, "wine": datasets.load_wine, "breast cancer": datasets.load_breast_cancer}
 
@@ -66,6 +68,7 @@ def both(x: Array, y: AnyArray, split: int) -> AnyArray:
     return np.array([[value, model.loss_], [score, model.score(x_held, y_held)], [seconds, theirs]])
 
 
+# %%
 def main() -> dict[str, AnyArray]:
     """Print a line for each table; return loss, accuracy and seconds of both on five splits, (5, 3, 2)."""
     found = {}
@@ -79,5 +82,6 @@ def main() -> dict[str, AnyArray]:
     return found
 
 
+# %%
 if __name__ == "__main__":
     main()

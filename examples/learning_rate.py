@@ -6,6 +6,7 @@ third of the rate where it is least is a good start: a thirtieth of that, or thi
     python examples/learning_rate.py
 """
 
+# %%
 from digits import load_digits
 from recipes.lr_range import lr_range_test, suggested
 
@@ -25,10 +26,12 @@ from nnfunc import (
     train,
 )
 
+# %%
 NET = mlp([64, 64, 10], relu)
 OPTIMIZERS = {"sgd": sgd(), "momentum": momentum(0.9), "adam": adam()}
 
 
+# %%
 def main() -> dict[str, list[float]]:
     """Print the range test of each optimiser, and return its accuracies at a thirtieth of the rate, at it, and above."""
     x, y = load_digits()
@@ -50,5 +53,6 @@ def main() -> dict[str, list[float]]:
     return found
 
 
+# %%
 if __name__ == "__main__":
     main()

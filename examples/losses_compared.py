@@ -3,6 +3,7 @@
     python examples/losses_compared.py
 """
 
+# %%
 import numpy as np
 
 from nnfunc import (
@@ -21,6 +22,7 @@ from nnfunc import (
 )
 
 
+# %%
 def main() -> list[dict[str, object]]:
     """Print the losses for the truth 1 and several answers, and return them as rows."""
     p = np.array([[0.9], [0.5], [0.1], [0.001]])
@@ -48,5 +50,6 @@ def main() -> list[dict[str, object]]:
     return rows
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -3,6 +3,7 @@
     python examples/mini_batches.py
 """
 
+# %%
 import numpy as np
 from digits import load_digits
 
@@ -28,9 +29,11 @@ from nnfunc import (
     train,
 )
 
+# %%
 NET = chain(hidden=dense(64, 32, relu), out=dense(32, 10))
 
 
+# %%
 def epochs_of(x: Array, y: Rows, size: int, shuffle: bool, epochs: int = 10, lr: float = 0.1) -> dict[str, Array]:
     """Run the loop as the article has it and return the params."""
     params = init(NET, key=0)
@@ -41,6 +44,7 @@ def epochs_of(x: Array, y: Rows, size: int, shuffle: bool, epochs: int = 10, lr:
     return dict(params)
 
 
+# %%
 def main() -> dict[str, float]:
     """Print and return held-out accuracies."""
     x, y = load_digits()
@@ -70,5 +74,6 @@ def main() -> dict[str, float]:
     return found
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -7,12 +7,14 @@ tested on the 10,000 test images. With only one of the two files it trains on
 four fifths of it and is tested on the rest, three times over.
 """
 
+# %%
 import argparse
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from command_line import given
 from idx import find_pair, read_pair
 from numpy.typing import NDArray
 
@@ -32,11 +34,13 @@ from nnfunc import (
     value_and_grads,
 )
 
+# %%
 NET = mlp([784, 256, 128, 10])
 Labels = NDArray[np.int64]
 Data = tuple[Array, Labels]
 
 
+# %%
 def load(directory: Path, part: str) -> Data | None:
     """Return pixels (n, 784) float32 in [0, 1] and digits (n,), or none if the part is not there."""
     pair = find_pair(directory, part)
@@ -48,6 +52,7 @@ def load(directory: Path, part: str) -> Data | None:
     return images.reshape(len(images), 784).astype(np.float32) / 255, labels.astype(np.int64)
 
 
+# %%
 def train(data: Data, test: Data, key: Key, epochs: int) -> float:
     """Train, print a line per epoch, and return the accuracy on the test data."""
     x, y = data
@@ -89,17 +94,19 @@ def run(directory: Path, epochs: int) -> float:
     return float(np.mean(rights))
 
 
+# %%
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description="Train 784-256-128-10 on files in MNIST's IDX format.")
     parser.add_argument("directory", type=Path, help="where the files are, plain or gzipped")
     parser.add_argument("--epochs", type=int, default=20, help="passes over the training images (default 20)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given())
     try:
         run(arguments.directory, arguments.epochs)
     except ValueError as error:
         sys.exit(str(error))
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -3,10 +3,12 @@
     python examples/network.py
 """
 
+# %%
 import numpy as np
 
 from nnfunc import Array, Params, chain, dense, forward, freeze, init, sigmoid, summary, table
 
+# %%
 NET = chain(hidden=dense(2, 2, sigmoid), out=dense(2, 1, sigmoid))
 # Every neuron has the weights [0, 1] and no bias.
 PARAMS: Params = freeze(
@@ -19,6 +21,7 @@ PARAMS: Params = freeze(
 )
 
 
+# %%
 def main() -> tuple[Array, Array]:
     """Print the network and what it computes; return the hidden and the final outputs for [2, 3]."""
     print(table(summary(NET, PARAMS)), end="\n\n")
@@ -37,5 +40,6 @@ def main() -> tuple[Array, Array]:
     return hidden, y
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -3,14 +3,17 @@
     python examples/neuron.py
 """
 
+# %%
 import numpy as np
 
 from nnfunc import Array, Params, dense, forward, freeze, sigmoid
 
+# %%
 NEURON = dense(2, 1, sigmoid)
 PARAMS: Params = freeze({"W": np.array([[0.5], [-0.6]]), "b": np.array([0.1])})
 
 
+# %%
 def main() -> Array:
     """Print one neuron's output for one input and for a batch of four, and return the batch."""
     x = np.array([2.0, 3.0])
@@ -30,5 +33,6 @@ def main() -> Array:
     return y
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ recovers, the same network left as it was does not.
     python examples/online.py
 """
 
+# %%
 import time
 
 import numpy as np
@@ -14,10 +15,12 @@ from digits import load_digits
 
 from nnfunc import Array, chain, dense, forward, generator, grads, init, relu, sgd_step, softmax_cross_entropy
 
+# %%
 NET = chain(hidden=dense(64, 32, relu), out=dense(32, 10))
 LR = 0.1
 
 
+# %%
 def stream() -> tuple[Array, Array]:
     """Return the digits in a random order, twice; the second time turned by 90 degrees."""
     x, y = load_digits()
@@ -26,6 +29,7 @@ def stream() -> tuple[Array, Array]:
     return np.concatenate([x[first], turned[again]]), np.concatenate([y[first], y[again]])
 
 
+# %%
 def main() -> tuple[list[float], list[float]]:
     """Print the accuracy in windows of 599 rows, and return that of the learner and that of one that stops half-way."""
     x, y = stream()
@@ -49,5 +53,6 @@ def main() -> tuple[list[float], list[float]]:
     return [learner for learner, _ in windows], [other for _, other in windows]
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ The scaler goes into the model, so whoever runs it, in whatever language, needs 
     python examples/onnx_runtime.py
 """
 
+# %%
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,10 +25,12 @@ from nnfunc import (
 )  # fmt: skip
 from nnfunc.exchange import to_onnx
 
+# %%
 NET = chain(hidden=dense(64, 32, relu), out=dense(32, 10))
 Predict = Callable[[Array], Array]
 
 
+# %%
 def by_torch(params: Params, scaler: Params) -> Predict:
     """Return the network in PyTorch, scaler and all."""
     torch = import_module("torch")
@@ -57,6 +60,7 @@ def microseconds_a_row(predict: Predict, x: Array) -> float:
     return min(medians) * 1e6 / len(x)
 
 
+# %%
 def main() -> tuple[float, int]:
     """Print accuracy, sizes and times; return the held-out accuracy, and how many held-out rows get another class."""
     pixels, y = load_digits()
@@ -97,5 +101,6 @@ def main() -> tuple[float, int]:
     return right, others
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ how much better a game went on than the others of its batch at the same time (th
     python examples/policy_gradient.py
 """
 
+# %%
 import time
 
 import numpy as np
@@ -31,11 +32,13 @@ from nnfunc import (
     vjp,
 )
 
+# %%
 GAMES, STEPS, ROUNDS = 32, 200, 40
 POLICY = chain(hidden=dense(4, 32, tanh), out=dense(32, 2))
 Bools = NDArray[np.bool_]
 
 
+# %% The pole on its cart
 def cart_pole(states: Array, actions: AnyArray) -> tuple[Array, Bools]:
     """Push carts to the left (0) or right (1) for 20 ms; return the new states and which poles still stand.
 
@@ -70,6 +73,7 @@ def play(params: Params, key: Key) -> tuple[Array, AnyArray, Bools]:
     return np.stack(seen), np.stack(taken), np.stack(stood)
 
 
+# %% The gradient of the expected reward
 def policy_grads(net: Layer, params: Params, states: Array, actions: AnyArray, advantages: Array) -> Params:
     """Return the gradient of -mean(advantages * log probability of the actions).
 
@@ -89,6 +93,7 @@ def advantages_of(stood: Bools) -> Array:
     return better / (np.std(better[stood]) + 1e-8)
 
 
+# %%
 def main() -> list[float]:
     """Print how long the pole stood, and return the mean number of steps in each round."""
     params = init(POLICY, key=0, dtype=np.float64)
@@ -105,5 +110,6 @@ def main() -> list[float]:
     return lengths
 
 
+# %%
 if __name__ == "__main__":
     main()

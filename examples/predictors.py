@@ -6,6 +6,7 @@ and the bytes of what is shipped. Who is not installed is left out; C wants a co
     python examples/predictors.py [--rounds 5]
 """
 
+# %%
 import argparse
 import importlib
 import importlib.util
@@ -21,10 +22,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from command_line import HERE, given
 
 from nnfunc import Array, Layer, Params, forward, init, mlp, softmax
 from nnfunc.exchange import to_c, to_python
 
+# %%
 SIZES = [[8, 32, 32, 1], [64, 64, 10], [784, 256, 128, 10]]
 WHO = ["nnfunc", "Python with NumPy", "Python alone", "C", "PyTorch", "ONNX Runtime"]
 NEEDS = {"PyTorch": ["torch"], "ONNX Runtime": ["onnx", "onnxruntime"]}
@@ -71,6 +74,7 @@ def timed(predict: Callable[[], object]) -> float:
     return min(found)
 
 
+# %% Who predicts
 def by_c(net: Layer, params: Params) -> tuple[float, int]:
     """Return microseconds a row, and the bytes of machine code and tables, by the compiler at -O2."""
     with tempfile.TemporaryDirectory() as name:
@@ -144,6 +148,7 @@ def there(who: str) -> bool:
     return all(importlib.util.find_spec(package) for package in NEEDS.get(who, []))
 
 
+# %%
 def main(rounds: int = 5, sizes: list[list[int]] = SIZES) -> dict[str, list[tuple[float, int]]]:
     """Print a line for each; return microseconds and bytes by who it is, network by network."""
     who = [each for each in WHO if there(each)]
@@ -151,7 +156,7 @@ def main(rounds: int = 5, sizes: list[list[int]] = SIZES) -> dict[str, list[tupl
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     for _ in range(rounds):
         for each in who:
-            command = [sys.executable, __file__, "--child", each, "--sizes", json.dumps(sizes)]
+            command = [sys.executable, f"{HERE / 'predictors.py'}", "--child", each, "--sizes", json.dumps(sizes)]
             done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
             found[each].append([(took, size) for took, size in json.loads(done.stdout)])
     costs = {
@@ -164,13 +169,14 @@ def main(rounds: int = 5, sizes: list[list[int]] = SIZES) -> dict[str, list[tupl
     return costs
 
 
+# %%
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--child", choices=WHO)
     parser.add_argument("--sizes", type=json.loads, default=SIZES)
-    given = parser.parse_args()
-    if given.child:
-        print(json.dumps([cost(given.child, sizes) for sizes in given.sizes]))
+    arguments = parser.parse_args(given())
+    if arguments.child:
+        print(json.dumps([cost(arguments.child, sizes) for sizes in arguments.sizes]))
     else:
-        main(given.rounds, given.sizes)
+        main(arguments.rounds, arguments.sizes)

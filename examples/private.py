@@ -12,6 +12,7 @@ noise from a generator that nobody can foresee.
     python examples/private.py
 """
 
+# %%
 import math
 import time
 from collections.abc import Callable
@@ -42,12 +43,14 @@ from nnfunc import (
 )
 from nnfunc.transforms import per_example_grad_norms, per_example_grads
 
+# %%
 NET = chain(hidden=dense(64, 32, tanh), out=dense(32, 10))
 STEPS, RATE, LR = 300, 0.15, 0.5  # RATE is the chance of each row to be in a step
 LIMIT, DELTA = 1.0, 1e-4
 NOISE = (2.0, 8.0)
 
 
+# %% Gradients, clipped row by row
 def clipped_sum(net: Layer, params: Params, x: Array, y: AnyArray, limit: float) -> Params:
     """Return the sum of the rows' gradients, each cut to at most `limit`: without one row it moves by no more."""
     if not len(x):
@@ -66,6 +69,7 @@ def clipped_sum_by_rows(net: Layer, params: Params, x: Array, y: AnyArray, limit
     return map_params(lambda a: np.tensordot(weight, a, axes=1).astype(a.dtype), g)
 
 
+# %% Noise
 def sampled(key: Key, n: int, rate: float) -> Rows:
     """Return the rows of one step: each of n by itself with the same chance, as the bound on epsilon wants it."""
     return np.flatnonzero(generator(key).random(n) < rate)
@@ -81,6 +85,7 @@ def noisy_grads(
     return map_params(lambda a: ((a + noise * limit * draw.standard_normal(a.shape)) / usual).astype(a.dtype), summed)
 
 
+# %% What it hides
 def epsilon(noise: float, rate: float, steps: int, delta: float) -> float:
     """Return a bound on epsilon for one row more or less, given delta; the least over the orders 2 to 256.
 
@@ -100,6 +105,7 @@ def epsilon(noise: float, rate: float, steps: int, delta: float) -> float:
     return min(bounds)
 
 
+# %%
 def trained(x: Array, y: AnyArray, step: Callable[[Params, Key], Params]) -> Params:
     """Return params after all steps."""
     params = init(NET, key=0)
@@ -108,6 +114,7 @@ def trained(x: Array, y: AnyArray, step: Callable[[Params, Key], Params]) -> Par
     return params
 
 
+# %%
 def main() -> dict[str, float]:
     """Print the accuracy on held-out digits of an ordinary run and of private ones, and return them with epsilons."""
     x, y = load_digits()
@@ -140,5 +147,6 @@ def main() -> dict[str, float]:
     return found
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -8,6 +8,7 @@ never seen, who get what features and items say. A feature that nobody scaled st
     python examples/recommender.py
 """
 
+# %%
 from functools import partial
 
 import numpy as np
@@ -43,6 +44,7 @@ from nnfunc import (
     train,
 )
 
+# %%
 USERS, ITEMS, NOISE, TABLES = 120, 150, 0.3, 1e-3
 
 
@@ -58,6 +60,7 @@ def ratings(n: int = 10_000) -> tuple[Array, Array, Array]:
     return codes.astype(float), np.stack([recency, hours * 3_600_000], axis=1), rating[:, None]
 
 
+# %%
 def network(width: int = 6) -> Layer:
     """Return a network of x = user, item, features: the product of two embeddings, a bias for each code, and the features."""
     user, item = chain(columns(0, 1), embedding(USERS + 1, width)), chain(columns(1, 2), embedding(ITEMS + 1, width))
@@ -72,6 +75,7 @@ def network(width: int = 6) -> Layer:
     )
 
 
+# %%
 def trained(net: Layer, x: Array, y: Array, validation: tuple[Array, Array], penalty: Penalty | None = None) -> Params:
     """Train until the validation loss gets no better, gradients clipped as a safety net, and return the best params."""
     run = train(
@@ -81,6 +85,7 @@ def trained(net: Layer, x: Array, y: Array, validation: tuple[Array, Array], pen
     return best_params(finish(run)[0])
 
 
+# %%
 def main() -> tuple[dict[str, float], str]:
     """Print and return root mean squared errors on held-out rows by what was known, and what an unscaled feature gives."""
     codes, features, y = ratings()
@@ -119,5 +124,6 @@ def main() -> tuple[dict[str, float], str]:
     return found, message
 
 
+# %%
 if __name__ == "__main__":
     main()

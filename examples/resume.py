@@ -6,10 +6,12 @@ Stop it with Ctrl-C, or kill it, and start it again: it goes on from the last
 whole epoch. However often it is stopped, the last line is the same.
 """
 
+# %%
 import hashlib
 import sys
 from pathlib import Path
 
+from command_line import given
 from digits import load_digits
 
 from nnfunc import (
@@ -34,15 +36,18 @@ from nnfunc import (
     train,
 )
 
+# %%
 EPOCHS = 30
 NET = chain(hidden=dense(64, 128, relu), drop=dropout(0.3), out=dense(128, 10))
 
 
+# %%
 def digest(params: Params) -> str:
     """Return a short hash of the bytes of params."""
     return hashlib.sha256(b"".join(array.tobytes() for array in params.values())).hexdigest()[:16]
 
 
+# %%
 def main(path: Path, progress: bool = True) -> str:
     """Train from the checkpoint, or from the start if there is none; return the hash of the params in the end."""
     x, y = load_digits()
@@ -65,5 +70,6 @@ def main(path: Path, progress: bool = True) -> str:
     return digest(params)
 
 
+# %%
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "digits_run.npz"))
+    main(Path(*given()[:1] or ["digits_run.npz"]))

@@ -7,14 +7,19 @@ other two are not in its seconds). A table shows the least loss, the median and 
 after how many of them the loss was below 1e-4.
 
     python examples/second_order.py
+    python examples/second_order.py --pictures
 """
 
+# %%
+import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 
 import numpy as np
+from drawing import BLUE, GREEN, INK, ORANGE, asked, picture
 
 from nnfunc import (
     Array,
@@ -40,6 +45,7 @@ Trace = list[tuple[float, float]]
 Problem = tuple[Layer, Array, Array]
 
 
+# %% Three sets
 def sine() -> Problem:
     """Return a network with 16 params and 41 rows of sin(pi x)."""
     x = np.linspace(-1, 1, 41)[:, None]
@@ -58,6 +64,7 @@ def parity() -> Problem:
     return mlp([4, 6, 1], tanh), x, np.prod(x, axis=1, keepdims=True)
 
 
+# %% Three methods
 def by_levenberg_marquardt(net: Layer, params: Params, x: Array, y: Array) -> Trace:
     """Return the trace of second-order steps; where nobody watches, ``params, reports = finish(run)`` is all."""
     started = time.perf_counter()
@@ -99,6 +106,7 @@ def adam_at(rate: float, net: Layer, params: Params, x: Array, y: Array) -> Trac
     return trace
 
 
+PROBLEMS = sine, surface, parity
 METHODS: dict[str, Callable[[Layer, Params, Array, Array], Trace]] = {
     "Levenberg-Marquardt": by_levenberg_marquardt,
     **({"L-BFGS": by_lbfgs} if find_spec("scipy") else {}),
@@ -106,10 +114,11 @@ METHODS: dict[str, Callable[[Layer, Params, Array, Array], Trace]] = {
 }
 
 
+# %%
 def main(starts: int = 3) -> dict[tuple[str, str], list[float]]:
     """Print the table, and return the losses that each method reached on each set."""
     found, rows = {}, []
-    for problem in (sine, surface, parity):
+    for problem in PROBLEMS:
         net, x, y = problem()
         for name, method in METHODS.items():
             traces = [method(net, init(net, key, np.float64), x, y) for key in range(starts)]
@@ -126,5 +135,33 @@ def main(starts: int = 3) -> dict[tuple[str, str], list[float]]:
     return found
 
 
+# %% The picture
+def lowest(trace: Trace, points: int = 150) -> tuple[Array, Array]:
+    """Return seconds, evenly spaced in their logarithm, and the least loss that was seen up to each."""
+    seconds, losses = np.array(trace).T
+    rows = np.unique(np.searchsorted(seconds, np.geomspace(seconds[0], seconds[-1], points)))
+    return seconds[rows], np.minimum.accumulate(losses)[rows]
+
+
+def draw(directory: Path) -> None:
+    """Print and draw the least loss so far against seconds, from one start on each set."""
+    colours = {"Levenberg-Marquardt": BLUE, "L-BFGS": GREEN, "Adam": ORANGE}
+    with picture(directory, "second_order", 3.1, columns=3) as (figure, axes):
+        for panel, problem in zip(axes, PROBLEMS, strict=True):
+            net, x, y = problem()
+            for name, method in METHODS.items():
+                seconds, losses = lowest(method(net, init(net, 0, np.float64), x, y))
+                print(f"{problem.__name__}, {name}: {losses[-1]:.0e} after {seconds[-1]:.3f} seconds")
+                panel.loglog(seconds, losses, color=colours[name], label=name)
+            panel.axhline(GOAL, color=INK, linestyle=":", label=f"{GOAL:g}")
+            panel.set(title=problem.__name__, xlabel="seconds")
+            panel.set_ylim(bottom=max(panel.get_ylim()[0], 1e-20))
+        axes[0].set_ylabel("least loss so far")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+
+
+# %%
 if __name__ == "__main__":
     main()
+    if directory := asked(sys.argv):
+        draw(directory)

@@ -6,13 +6,14 @@ With --dask (`pip install nnfunc[dask]`) a cluster of two workers is started her
 and used through the same standard Executor interface as the others.
 """
 
+# %%
 import importlib
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from command_line import given
 from digits import load_digits
 from resume import digest
 
@@ -28,6 +29,7 @@ from nnfunc import (
     softmax_cross_entropy,
 )
 
+# %%
 NET = mlp([64, 128, 10])
 SHARDS = 4
 
@@ -41,6 +43,7 @@ def dask_cluster() -> Iterator[Executor]:
             yield executor
 
 
+# %%
 def run(executor: Executor | None, epochs: int = 10) -> str:
     """Train on all digits, each batch in four shards, and return the hash of the params."""
     x, y = load_digits()
@@ -55,6 +58,7 @@ def run(executor: Executor | None, epochs: int = 10) -> str:
     return digest(params)
 
 
+# %%
 def main(with_dask: bool = False) -> set[str]:
     """Train by each executor and return the hashes, of which there should be one."""
     print("in turn:   ", end=" ")
@@ -71,5 +75,6 @@ def main(with_dask: bool = False) -> set[str]:
     return found
 
 
+# %%
 if __name__ == "__main__":
-    main("--dask" in sys.argv[1:])
+    main("--dask" in given())

@@ -6,11 +6,16 @@ one. Left alone, a hand-written loop goes on and serves NaN. Here the run stops,
 the monitor names the tensor and the column, and scaling and clipping cure it.
 
     python examples/silent_nan.py
+    python examples/silent_nan.py --pictures
 """
 
+# %%
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+from drawing import BLUE, GREEN, INK, ORANGE, RED, asked, picture
 
 from nnfunc import (
     Array,
@@ -36,6 +41,7 @@ from nnfunc import (
 FEATURES = ("user_age", "user_activity", "item_popularity", "item_recency", "similarity", "watch_time_ms")
 
 
+# %%
 def interactions(n: int = 2000) -> tuple[Array, Array]:
     """Return made-up interactions: six features, the last in milliseconds, and ratings around 0."""
     draw = np.random.default_rng(0)
@@ -46,6 +52,7 @@ def interactions(n: int = 2000) -> tuple[Array, Array]:
     return x.astype(np.float32), rating.astype(np.float32)[:, None]
 
 
+# %%
 def careless(params: Params, x: Array, y: Array, epochs: int) -> Params:
     """Train as code without a monitor does: nothing is looked at, NaN goes round and round."""
     W1, b1, W2, b2 = (params[name].copy() for name in ("0/W", "0/b", "1/W", "1/b"))
@@ -59,6 +66,7 @@ def careless(params: Params, x: Array, y: Array, epochs: int) -> Params:
     return {"0/W": W1, "0/b": b1, "1/W": W2, "1/b": b2}
 
 
+# %%
 def main() -> tuple[float, str, float]:
     """Tell the story; return the loss without the feature, the failure's message, and the loss after the cure."""
     x, y = interactions()
@@ -99,5 +107,49 @@ def main() -> tuple[float, str, float]:
     return without, message, cured
 
 
+# %% The picture: what nobody looked at
+BEFORE, AFTER = 6, 4
+
+
+def last_steps() -> list[dict[str, float]]:
+    """Return what was largest and the loss at the last ten steps: of six with five features, and of four with all."""
+    x, y = interactions()
+    params = careless(init(mlp([5, 16, 1]), 0), x[:, :5], y, epochs=20)
+    found = []
+    for step in range(BEFORE + AFTER):
+        if step == BEFORE:
+            params = {**params, "0/W": np.vstack([params["0/W"], init(mlp([6, 16, 1]), 0)["0/W"][5:]])}
+        seen = x[:, : len(params["0/W"])]
+        with np.errstate(all="ignore"):
+            h = np.maximum(seen @ params["0/W"] + params["0/b"], 0)
+            outputs = h @ params["1/W"] + params["1/b"]
+            loss = float(np.square(outputs - y).mean())
+        weight = float(np.max([np.abs(a).max() for a in params.values()]))
+        found.append({"largest weight": weight, "largest output": float(np.abs(outputs).max()), "loss": loss})
+        params = careless(params, seen, y, epochs=1)
+    return found
+
+
+def draw(directory: Path) -> None:
+    """Print and draw the last ten steps; what is not finite is a cross at the upper edge."""
+    found, top = last_steps(), 1e42
+    print(table([{"step": i - BEFORE + 1, **row} for i, row in enumerate(found)]))
+    steps = np.arange(len(found)) - BEFORE + 1
+    with picture(directory, "silent_nan", 3.3) as (_, (axes,)):
+        for name, colour in zip(found[0], (BLUE, GREEN, ORANGE), strict=True):
+            values = np.array([row[name] for row in found])
+            finite = np.isfinite(values)
+            axes.semilogy(steps[finite], values[finite], "o-", color=colour, markersize=5, label=name)
+            axes.semilogy(steps[~finite], np.full(np.sum(~finite), top), "x", color=RED, markersize=9, markeredgewidth=2.5)
+        axes.axvline(0.5, color=INK, linestyle=":")
+        axes.text(0.4, 1e20, "watch_time_ms is added", ha="right")
+        axes.text(3, top / 3e4, "inf, then nan", color=RED, ha="center")
+        axes.set(xlabel="step since the new feature", ylabel="size", xticks=steps, ylim=(1e-4, 1e45), yticks=[1, 1e10, 1e20, 1e30, 1e40])
+        axes.legend(loc="upper left")
+
+
+# %%
 if __name__ == "__main__":
     main()
+    if directory := asked(sys.argv):
+        draw(directory)

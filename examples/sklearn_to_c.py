@@ -5,12 +5,13 @@ Handwritten digits, standardised, by an `MLPClassifier`. Wants a C compiler and 
     python examples/sklearn_to_c.py [DIRECTORY]    leaves digits.h and main.c there
 """
 
+# %%
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from command_line import given
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
@@ -20,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from nnfunc import map_params
 from nnfunc.exchange import from_sklearn, to_c
 
+# %%
 MAIN = """\
 #include "digits.h"
 #include <stdio.h>
@@ -40,6 +42,7 @@ int main(void) {
 """
 
 
+# %%
 def main(directory: str | None = None) -> tuple[int, float]:
     """Print what was found; return how many classes differ, and the share of held-out rows that are right in C."""
     x, y = load_digits(return_X_y=True)
@@ -67,5 +70,6 @@ def main(directory: str | None = None) -> tuple[int, float]:
     return differing, right
 
 
+# %%
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main(*given()[:1])

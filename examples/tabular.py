@@ -9,12 +9,14 @@ last by too few of them to do as well as the threshold which follows from the co
     python examples/tabular.py
 """
 
+# %%
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from command_line import HERE
 
 from nnfunc import (
     AnyArray,
@@ -46,7 +48,8 @@ from nnfunc import (
     train,
 )
 
-PENGUINS = Path(__file__).parent / "data" / "penguins.csv"
+# %%
+PENGUINS = HERE / "data" / "penguins.csv"
 SIZES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "delta_15_n", "delta_13_c"]
 ASKED = 0.8  # the share of rows that an interval is to hold
 LEVELS = ((1 - ASKED) / 2, 0.5, (1 + ASKED) / 2)
@@ -69,6 +72,7 @@ class Part(NamedTuple):
     numbers: Array
 
 
+# %% The table
 def read(path: Path = PENGUINS) -> dict[str, AnyArray]:
     """Return the columns of a CSV file as text, by name."""
     header, *rows = np.loadtxt(path, str, delimiter=",")
@@ -80,6 +84,7 @@ def as_numbers(column: AnyArray) -> Array:
     return np.where(column == "NA", "nan", column).astype(np.float64)
 
 
+# %% Words, gaps and scales
 def fit_encoder(part: Part) -> Encoder:
     """Return what rows tell; they must be training rows."""
     gaps = np.isnan(part.numbers)
@@ -102,6 +107,7 @@ def codes_of(words: AnyArray, column: AnyArray) -> Rows:
     return np.where(words[places] == column, places, len(words))
 
 
+# %% The network
 def network(encoder: Encoder, outputs: int) -> Layer:
     """Return a network on such rows: two numbers of its own for each word, which start small, beside the numbers."""
     texts, numbers = len(encoder.words), len(encoder.means) + len(encoder.gappy)
@@ -122,6 +128,7 @@ def outputs_of(part: Part, y: AnyArray, rows: Rows, loss_fn: LossFn, outputs: in
     return forward(net, current_params(finish(run)[0]), x).astype(np.float64)
 
 
+# %% Intervals
 def intervals(part: Part, y: Array, rows: Rows, others: Rows) -> tuple[Array, Array]:
     """Fit quantiles to some rows and return those of all, (n, 3), as they are and with ends as far out as others need.
 
@@ -142,6 +149,7 @@ def intervals(part: Part, y: Array, rows: Rows, others: Rows) -> tuple[Array, Ar
     return quantiles, quantiles + np.array([-further, 0, further])
 
 
+# %% Probabilities and costs
 def temperature(logits: Array, y: Array) -> float:
     """Return the number that logits must be divided by for the least loss on rows that were not fitted.
 
@@ -191,6 +199,7 @@ def three_parts(n: int) -> Iterator[tuple[Rows, Rows, Rows]]:
         yield np.concatenate([parts[i - 2], parts[i - 3], parts[i - 4]]), parts[i - 1], held
 
 
+# %% What penguins weigh
 def weights(penguins: dict[str, AnyArray]) -> dict[str, float]:
     """Print and return the coverage and the mean width of intervals for the weight of penguins that are held out."""
     texts = np.stack([penguins[name] for name in ("species", "island", "clutch_complete", "sex")], axis=1)
@@ -210,6 +219,7 @@ def weights(penguins: dict[str, AnyArray]) -> dict[str, float]:
     return result
 
 
+# %% Which are male
 def males(penguins: dict[str, AnyArray]) -> dict[str, float]:
     """Print and return whether probabilities of penguins that are held out are right, and what thresholds cost."""
     texts = np.stack([penguins[name] for name in ("species", "island", "clutch_complete")], axis=1)
@@ -232,11 +242,13 @@ def males(penguins: dict[str, AnyArray]) -> dict[str, float]:
     return result
 
 
+# %%
 def main() -> dict[str, float]:
     """Print and return what came out on held-out rows."""
     penguins = read()
     return weights(penguins) | males(penguins)
 
 
+# %%
 if __name__ == "__main__":
     main()

@@ -3,6 +3,7 @@
     python -m pytest examples/test_custom_pieces.py
 """
 
+# %%
 import math
 
 import numpy as np
@@ -33,10 +34,12 @@ from nnfunc.testing import (
     check_transform,
 )
 
+# %%
 DRAW = np.random.default_rng(0)
 X, Y = DRAW.normal(size=(8, 4)), DRAW.normal(size=(8, 4))
 
 
+# %%
 def test_squareplus() -> None:
     check_activation(squareplus, squareplus_slope)
 

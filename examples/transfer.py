@@ -7,6 +7,7 @@ nothing. Each is an optimiser made of optimisers, of which `train` knows nothing
     python examples/transfer.py
 """
 
+# %%
 import numpy as np
 from digits import load_digits
 
@@ -36,18 +37,21 @@ from nnfunc import (
     train,
 )
 
+# %%
 NET = chain(features=chain(dense(64, 64, relu), dense(64, 32, relu)), out=dense(32, 10))
 SHOTS, TRIALS = 3, 5
 FROZEN = by_name({"out/*": adam(), "features/*": None})
 TUNED = averaged(by_name({"out/*": adam(), "features/*": scaled(adam(), 0.1)}), 0.95)
 
 
+# %%
 def trained(params: Params, x: Array, y: AnyArray, optimizer: Optimizer, epochs: int, lr: float = 3e-3) -> State:
     """Train, and return the state of the run."""
     run = train(NET, softmax_cross_entropy, params, x, y, epochs=epochs, lr=lr, optimizer=optimizer, size=20)
     return finish(run)[0]
 
 
+# %%
 def main() -> dict[str, float]:
     """Print and return the mean accuracy of each way on the images that none was trained on."""
     x, y = load_digits()
@@ -78,5 +82,6 @@ def main() -> dict[str, float]:
     return {name: float(np.mean(rights)) for name, rights in found.items()}
 
 
+# %%
 if __name__ == "__main__":
     main()

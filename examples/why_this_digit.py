@@ -6,6 +6,7 @@ counts: blanking the eight pixels with the largest shares costs far more accurac
     python examples/why_this_digit.py
 """
 
+# %%
 import numpy as np
 from digits import load_digits
 from recipes.integrated_gradients import integrated_gradients
@@ -26,10 +27,12 @@ from nnfunc import (
     train,
 )
 
+# %%
 NET = mlp([64, 64, 10], relu)
 BLANKED = 8
 
 
+# %%
 def blanked(x: Array, scores: Array) -> Array:
     """Return images without the pixels of the highest scores."""
     x = x.copy()
@@ -47,6 +50,7 @@ def picture(image: Array, shares: Array) -> str:
     return "\n".join(lines)
 
 
+# %%
 def main() -> tuple[float, dict[str, float]]:
     """Print one digit explained, and return the largest gap of a sum of shares, and accuracies with pixels blanked."""
     x, y = load_digits()
@@ -77,5 +81,6 @@ def main() -> tuple[float, dict[str, float]]:
     return gap, found
 
 
+# %%
 if __name__ == "__main__":
     main()
