@@ -69,8 +69,10 @@ def train(
 
     Args:
         net, loss_fn: as for `grads`.
-        params: params to start from; or a state that was yielded, to go on from
-            it as if nothing had come between.
+        params: params to start from; or a state that was yielded, to go on from it as if nothing had
+            come between. What is watched is compared with the best so far, so `loss_fn`, the validation
+            data, `monitor` and the data must then be the same; whether `validation` and `monitor` were given
+            is known from the state, the rest is not. To change them, start from ``current_params(state)``.
         x, y: training inputs and targets, as for `grads`. Batches are made of rows that count: that have a
             weight above 0 and, under a `masked` loss, a target. The arrays are copied, so that what is done to
             them between two epochs changes nothing, unless they can never change: locked, and no view;
@@ -114,7 +116,8 @@ def train(
             statistics are not finite; with `diagnose`'s report of the step, and the
             row of `x` or `y` it begins in. The last state stays good.
         TypeError, ValueError: an argument does not fit; most before the first epoch. So does a
-            state that `stopping` has ended, unless this call's `stopping` would not have; and
+            state that `stopping` has ended, unless this call's `stopping` would not have; one of a
+            run with validation data, or a `monitor`, if there are none now, or the other way round; and
             fewer epochs than are done.
 
     Example:
@@ -149,6 +152,8 @@ def train(
     words = key_words("train", key)
     same = state is None or np.array_equal(state["train/key"], words)
     require(same, "train", "key", "be that of the state, which decides the run", key)
+    if state is not None:
+        _check_watched(run, state)
     try_pieces(run, held, lambda name: None if state is None else section(state, name))
     start = _start(run, held) if state is None else _resumed(run, state)
     if run["order"] is not None:
@@ -231,6 +236,25 @@ def _default_monitor(report: Report) -> float:
     return report["loss"] if report["validation_loss"] is None else report["validation_loss"]
 
 
+def _watches(run: Run) -> int:
+    """Return what a run watches, as a state says it: 0 the loss, 1 the validation loss, 2 what `monitor` says."""
+    return 2 if run["monitor"] is not _default_monitor else int(run["validation"] is not None)
+
+
+def _check_watched(run: Run, state: State) -> None:
+    """Raise unless a run watches what the state's run did, whose best value so far it would be compared with."""
+    now = _watches(run)
+    if "train/watches" not in state or np.array_equal(state["train/watches"], now):
+        return
+    got: object
+    if now == 2 or np.array_equal(state["train/watches"], 2):
+        argument, given, got = "monitor", now == 2, run["monitor"] if now == 2 else None
+    else:
+        argument, given, got = "validation", now == 1, f"{len(run['validation'][0])} rows" if run["validation"] else None
+    constraint = f"{'not be given' if given else 'be given again'}, as in the run so far (or start from current_params(state))"
+    raise ValueError(problem("train", argument, constraint, got))
+
+
 def _start(run: Run, params: Params) -> State:
     """Return the state of a run before its first step."""
     sections = {"params": params, "optimizer": run["optimizer"][0](trained(run["net"], params)), "stopping": run["stopping"][0]()}
@@ -282,7 +306,7 @@ def _epoch(run: Run, before: dict[str, State]) -> tuple[dict[str, State], Report
         sections["best"] = sections["params"]
     sections["train/before"] = before["stopping"]
     counts = {"epoch": np.asarray(report["epoch"]), "step": np.asarray(report["step"]), "key": before["train"]["key"]}
-    sections["train"] = sealed({**counts, "monitored": np.asarray(watched)})
+    sections["train"] = sealed({**counts, "monitored": np.asarray(watched), "watches": np.asarray(_watches(run))})
     return sections, report
 
 

@@ -2,8 +2,10 @@
 
 ``params/...`` and ``best/...`` hold params, ``optimizer/...``, ``stopping/...``
 and ``plateau/...`` the states of those, ``train/epoch`` and ``train/step`` how
-many of each are done, ``train/key`` the key of the run, ``train/monitored``
-what was watched last and ``train/before/...`` what stopping knew before that.
+many of each are done, ``train/key`` the key of the run, ``train/watches`` what
+it watches (0 the loss, 1 the validation loss, 2 what a ``monitor`` says),
+``train/monitored`` the last value of that and ``train/before/...`` what stopping
+knew before it.
 """
 
 from __future__ import annotations

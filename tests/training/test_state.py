@@ -346,6 +346,57 @@ def test_a_run_that_does_not_go_on_says_so(case: str) -> None:
     assert_sentence(*STOPPED[case])
 
 
+# What is watched stays the same
+
+
+def watching(start: Params | State, epochs: int, **changed: Any) -> Iterator[tuple[State, Report]]:
+    return train(NET, CE, start, X, Y, epochs=epochs, lr=0.1, stopping=early_stopping(9), **changed)
+
+
+HELD = {"validation": (XV, YV)}
+WATCHING: dict[str, dict[str, Any]] = {
+    "the loss": {},
+    "the validation loss": HELD,
+    "a metric": {**HELD, "metrics": {"accuracy": accuracy}, "monitor": lambda report: -report["metrics"]["accuracy"]},
+    "the loss beside validation data": {**HELD, "monitor": lambda report: report["loss"]},
+}
+AGAIN = r"be given again, as in the run so far \(or start from current_params\(state\)\), got None"
+NOT = r"not be given, as in the run so far \(or start from current_params\(state\)\), got"
+CHANGED = [
+    ("the validation loss", "the loss", f"train: validation must {AGAIN}"),
+    ("the loss", "the validation loss", f"train: validation must {NOT} 30 rows"),
+    ("a metric", "the validation loss", f"train: monitor must {AGAIN}"),
+    ("a metric", "the loss", f"train: monitor must {AGAIN}"),
+    ("the loss", "a metric", f"train: monitor must {NOT} the function <lambda>"),
+    ("the validation loss", "the loss beside validation data", f"train: monitor must {NOT} the function <lambda>"),
+]
+
+
+@pytest.mark.parametrize("before, after, message", CHANGED)
+def test_another_value_is_not_compared_with_the_best_so_far(before: str, after: str, message: str) -> None:
+    state, _ = last(watching(P, 3, **WATCHING[before]))
+    for epochs in (3, 9):
+        assert_sentence(lambda epochs=epochs: watching(state, epochs, **WATCHING[after]), ValueError, message)
+    _, report = last(watching(current_params(state), 2, **WATCHING[after]))
+    assert report["epoch"] == 2
+
+
+@pytest.mark.parametrize("watched", WATCHING)
+def test_what_is_watched_again_goes_on_to_the_same_bytes(watched: str) -> None:
+    whole, _ = last(watching(P, 5, **WATCHING[watched]))
+    half, _ = last(watching(P, 2, **WATCHING[watched]))
+    assert same_bits(dict(last(watching(half, 5, **WATCHING[watched]))[0]), dict(whole))
+    # A file from before this was kept goes on too, and from then on it is known.
+    older = {name: array for name, array in half.items() if name != "train/watches"}
+    assert same_bits(dict(last(watching(older, 5, **WATCHING[watched]))[0]), dict(whole))
+
+
+def test_what_a_damaged_state_says_of_it_is_refused() -> None:
+    state, _ = last(watching(P, 1))
+    damaged = {**state, "train/watches": np.zeros(3)}
+    assert_sentence(lambda: watching(damaged, 2), ValueError, r"train: validation must be .*")
+
+
 def test_its_advice_works() -> None:
     fresh = current_params(stopped())
     assert [report["epoch"] for _, report in run(params=fresh, epochs=2)] == [1, 2]
