@@ -33,6 +33,7 @@ Screen: TypeAlias = Generator[None, Place | None, None]
 
 _AWAY = object()  # sent to a watch, so that the line makes way
 _WIDTH = 20
+_LEAST = 5
 _COLUMNS = 80
 _LIVE_EVERY = 0.1
 _LOG_EVERY = 10.0
@@ -44,8 +45,8 @@ def progress_bar(run: Iterable[tuple[S, R]], *, file: TextIO | None = None) -> I
 
     In a terminal or a notebook it is a bar of `tqdm` where that is installed, and otherwise a line that is
     written over, in less than 0.1 milliseconds an epoch. While the loop's body runs the line makes way, so what is
-    printed there stands above it. In a file it is a line of its own now and then: at most one in ten seconds and
-    one for each hundredth of the whole, but one in an hour. However the loop ends, the line is ended.
+    printed there stands above it. In a file it is a line of its own now and then: one for each hundredth of the
+    whole, but no two within ten seconds, and at least one an hour. However the loop ends, the line is ended.
 
     How far a run is, its reports say: ``epoch`` of ``epochs``, as of `train`, also one that is resumed, or else
     ``step`` of ``steps``, as of `levenberg_marquardt`. Without these, what was yielded is counted and there is no
@@ -80,8 +81,8 @@ def step_bar(*, file: TextIO | None = None) -> Iterator[Callable[[Mapping[str, o
 
     `train`, `overfit_check` and `check_grads` call their ``on_step`` after each step, with a report that holds
     ``step`` and ``steps`` at least; a loop of your own may call it with ``{"step": i + 1, "steps": n}``. A call
-    takes about a microsecond, as the line is drawn ten times a second at most. What is printed meanwhile lands
-    on it. At the end of the ``with`` the line is ended, whatever happened; after that nothing is shown.
+    takes about a microsecond, as the line is drawn ten times a second at most. What is printed inside the ``with``
+    goes onto the same line. At the end of the ``with`` the line is ended, whatever happened; after that nothing is shown.
 
     Args:
         file: where it is shown, if not on ``sys.stderr`` (in a notebook, where what is printed goes).
@@ -181,7 +182,28 @@ def _place(report: object, count: int) -> Place:
     return place
 
 
-def _text(place: Place, bar: bool) -> str:
+def _fitted(place: Place, columns: int) -> str:
+    """Return a place as a line of so many columns at most: first the bar makes room for the figures, then the times do.
+
+    Example:
+        >>> place = _place({"epoch": 3, "epochs": 40, "loss": 0.51, "metrics": {"accuracy": 0.9}}, 1)
+        >>> for columns in (79, 64, 40, 20):
+        ...     print(_fitted(place, columns))
+        epoch 3/40 [#-------------------] 0:00 gone, 0:00 left  loss 0.51  accuracy 0.9
+        epoch 3/40 [-----] 0:00 gone, 0:00 left  loss 0.51  accuracy 0.9
+        epoch 3/40  loss 0.51  accuracy 0.9
+        epoch 3/40  loss 0.5
+    """
+    text = _text(place, bar=True)
+    if len(text) > columns:
+        narrow = _WIDTH - (len(text) - columns)
+        text = _text(place, bar=True, width=narrow) if narrow >= _LEAST else _text(place, bar=False)
+    if len(text) > columns and place["numbers"]:
+        text = _text(place, bar=False).split("  ", 1)[0] + f"  {place['numbers']}"
+    return text[:columns]
+
+
+def _text(place: Place, bar: bool, width: int = _WIDTH) -> str:
     """Return a place as a line.
 
     Example:
@@ -195,7 +217,7 @@ def _text(place: Place, bar: bool) -> str:
     if total is None:
         return f"{done} done  {gone}{numbers}"
     share = min(1.0, max(0.0, done / total)) if total > 0 else 1.0
-    drawn = f" [{'#' * int(share * _WIDTH):-<{_WIDTH}}] " if bar else f"  {100 * share:.0f} %  "
+    drawn = f" [{'#' * int(share * width):-<{width}}] " if bar else f"  {100 * share:.0f} %  "
     left = ""
     if done < total and done > place["start"]:
         left = f", {_clock(seconds / (done - place['start']) * (total - done))} left"
@@ -265,7 +287,7 @@ def _line(stream: TextIO) -> Screen:
     try:
         while True:
             place = yield
-            text = "" if place is None else _text(place, bar=True)[: _columns(stream) - 1]
+            text = "" if place is None else _fitted(place, _columns(stream) - 1)
             _write(stream, f"\r{text:<{width}}" if text else f"\r{'':<{width}}\r")
             width = len(text)
     finally:

@@ -252,6 +252,19 @@ def test_a_line_is_no_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch) 
     assert max(map(len, seen(screen.getvalue()))) == 79
 
 
+def test_the_bar_makes_room_for_what_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_tqdm(monkeypatch)
+    screen = terminal(monkeypatch)
+    validated = {"epoch": 2, "epochs": 3, "loss": 0.09902, "validation_loss": 0.1234}
+    for more in ({}, {"accuracy": 0.875}, {"accuracy": 0.875, "f1": 0.8125}):
+        finish(progress_bar([(1, {**validated, "epoch": 1}), (2, {**validated, "metrics": more})], file=screen))
+        line = seen(screen.getvalue())[-2]
+        figures = "  loss 0.09902  validation loss 0.1234" + "".join(f"  {name} {value:.4g}" for name, value in more.items())
+        assert line.startswith("epoch 2/3")
+        assert line.endswith(figures)
+        assert len(line) < 80
+
+
 def test_a_shorter_line_leaves_nothing_of_a_longer_one(monkeypatch: pytest.MonkeyPatch) -> None:
     without_tqdm(monkeypatch)
     screen = terminal(monkeypatch)
