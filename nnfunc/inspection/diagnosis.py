@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike
 from nnfunc.network.boundary import counted_rows, counted_targets, mean_of, prepared
 from nnfunc.network.guard import check_layer, is_own_loss, losses_of, penalty_of, run
 from nnfunc.network.kinds import children, facts, trained, walk
-from nnfunc.network.logits import misfit, on_logits
+from nnfunc.network.logits import misfit, of_given_loss, on_logits
 from nnfunc.network.watching import watched
 from nnfunc.pieces.activations import is_custom
+from nnfunc.pieces.losses import gaussian_nll, huber, mae, mse, quantile_loss
+from nnfunc.pieces.masking import unmasked
 from nnfunc.values.arrays import all_finite
-from nnfunc.values.checks import check_callable, label
+from nnfunc.values.checks import base_function, check_callable, label
 from nnfunc.values.params import joined
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
 
@@ -48,6 +50,9 @@ Diagnosis = TypedDict(
 # A column, or a parameter, this many times as large as is usual is worth a word.
 _LARGE = 1e3
 _OF_PENALTY = " of the penalty "
+# Losses whose outputs are to become as large as the targets, and those of them whose gradients grow with these.
+_OF_NUMBERS: tuple[object, ...] = (mse, gaussian_nll, mae, huber, quantile_loss)
+_STEEP = _OF_NUMBERS[:2]
 
 
 def diagnose(
@@ -75,7 +80,8 @@ def diagnose(
           made the bad value from finite ones, "passed on" if it came with what
           the stage was given;
         - ``text``: the same in a sentence, and ``cause``: the likely cause, or an
-          output layer that does not belong to the loss;
+          output layer that does not belong to the loss, or what is far too large to
+          be learnt well, in `x` or beside the outputs in `y`;
         - ``stages``: every stage, in order; ``print(table(stages))`` shows them.
 
     Raises:
@@ -100,19 +106,23 @@ def diagnose(
     unfit = misfit(net, loss_fn)
     replayed_net, replayed_loss = (net, loss_fn) if unfit else on_logits(net, loss_fn)
     try:
-        _replay(replayed_net, replayed_loss, held, inputs, targets, weights, key, stages)
-    except (ValueError, TypeError, FloatingPointError, ArithmeticError):
+        _replay(replayed_net, replayed_loss, label(loss_fn), held, inputs, targets, weights, key, stages)
+    except (ValueError, TypeError, FloatingPointError, ArithmeticError) as error:
         if _first_bad(stages) is None:
             if unfit:
                 raise ValueError(unfit) from None
-            raise  # nothing bad led to it: the arguments do not fit
+            told = of_given_loss(error, replayed_loss, loss_fn)  # nothing bad led to it: the arguments do not fit
+            if told is error:
+                raise
+            raise told from error
     if penalty is not None:
         _replay_penalty(penalty, trained(net, held), stages)
     first = _first_bad(stages)
     warning = unfit or _scale_of_columns(net, inputs)
     if first is None:
+        warning = warning or scale_of_targets(loss_fn, targets, _reached(stages))
         return {"finite": True, "first": None, "text": _finite_text(stages), "cause": warning, "stages": stages}
-    cause = _cause(first, net, loss_fn, held, inputs) or warning or "values grew too large for the dtype on the way"
+    cause = _cause(first, net, loss_fn, held, inputs, targets) or warning or "values grew too large for the dtype on the way"
     return {"finite": False, "first": first, "text": _text(first), "cause": cause, "stages": stages}
 
 
@@ -154,14 +164,42 @@ def _finite_text(stages: list[Stage]) -> str:
     return f"all {len(stages)} tensors are finite; the widest gradient, of {widest['name']}, reaches {width(widest):.3g}"
 
 
-def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) -> str:
+def _reached(stages: list[Stage]) -> float:
+    """Return how far the tensors reach that a network makes on the way to its outputs, these included."""
+    made = [found for found in stages if found["tensor"] in ("pre-activation", "activation", "output")]
+    return max((abs(end or 0.0) for found in made for end in (found["lowest"], found["highest"])), default=0.0)
+
+
+def scale_of_targets(loss_fn: LossFn, y: AnyArray, reached: float | None, times: float = _LARGE) -> str:
+    """Say that targets are so many times larger than outputs, which reach so far, if a loss wants these as large.
+
+    Without `reached` params have gone bad, for which only losses with steep gradients are a reason.
+
+    Example:
+        >>> scale_of_targets(mse, np.array([[2e6]]), 1.5)
+        'target scale: y reaches 2e+06, the outputs 1.5; train on standardize(y, fit_scaler(y))'
+        >>> scale_of_targets(mse, np.array([[2e6]]), 2e5), scale_of_targets(mae, np.array([[2e6]]), None)
+        ('', '')
+    """
+    if base_function(unmasked(loss_fn)) not in (_STEEP if reached is None else _OF_NUMBERS):
+        return ""
+    known = np.abs(y[np.isfinite(y)]).astype(np.float64)
+    size = float(np.max(known, initial=0))
+    if not times * max(reached or 0.0, 1.0) < size:
+        return ""
+    beside = ", and gradients grow with it" if reached is None else f", the outputs {reached:.3g}"
+    scaled = "standardize(y, fit_scaler(y))" if known.size == y.size else f"y / {size:.1g}"  # a gap has no place in these
+    return f"target scale: y reaches {size:.3g}{beside}; train on {scaled}"
+
+
+def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray) -> str:
     """Say what most often makes this stage go bad."""
     kind, name = first["tensor"], first["name"]
     if kind in ("input", "target"):
         what = "x" if kind == "input" else "y"
         return f"the data: clean these rows of {what}, leave them out, or give them weight 0"
     if kind == "parameter":
-        return "an earlier step: its gradient overflowed, or was too long; go back to the last good params and clip"
+        return scale_of_targets(loss_fn, y, None) or "an earlier step: its gradient overflowed, or was too long; go back to the last good params and clip"
     custom = {path for path, layer in walk(net) if _has_custom(layer)}
     if kind in ("pre-activation", "activation", "output") and name in custom:
         return f"a broken step: layer {name or 'net'} is not the library's own, and its input and params are finite"
@@ -174,7 +212,7 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array) 
     made_in = name.removeprefix(_INPUT_OF) if name.startswith(_INPUT_OF) else name.rpartition("/")[0]
     if kind == "gradient" and made_in in custom:
         return f"a broken step: the way back of a layer that is not the library's own made the gradient of {name}"
-    return _scale_of_columns(net, x) or _scale_of_params(params)
+    return _scale_of_columns(net, x) or scale_of_targets(loss_fn, y, None) or _scale_of_params(params)
 
 
 def _scale_of_columns(net: Layer, x: Array) -> str:
@@ -212,10 +250,10 @@ def _has_custom(layer: Layer) -> bool:
 
 
 def _replay(
-    net: Layer, loss_fn: LossFn, params: Params, x: Array, y: AnyArray, weights: Array | None, key: Key | None,
+    net: Layer, loss_fn: LossFn, called: str, params: Params, x: Array, y: AnyArray, weights: Array | None, key: Key | None,
     stages: list[Stage],
 ) -> None:
-    """Append the stages of one pass to `stages`, there and back.
+    """Append the stages of one pass to `stages`, there and back, with the loss under the name it is called by.
 
     What was appended before a step raised an error of its own stays.
     """
@@ -259,7 +297,7 @@ def _replay(
         outputs, pullback = run("diagnose", watched(net, note)[1], params, x, key)
         outputs_clean = all_finite(outputs, counted)
         per_example, d_outputs = losses_of("diagnose", loss_fn, outputs, y)
-        stages.append(_stage(label(loss_fn), "loss", per_example, outputs_clean))
+        stages.append(_stage(called, "loss", per_example, outputs_clean))
         _, dy = mean_of(per_example, d_outputs, weights)
         stages.append(_stage("outputs", "gradient", dy, outputs_clean))
         pullback(dy)

@@ -9,6 +9,7 @@ from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnfunc.inspection.diagnosis import scale_of_targets
 from nnfunc.network.boundary import counted_rows, prepared
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer, is_own_loss
@@ -34,6 +35,7 @@ OverfitCheck = TypedDict(
 )
 
 _EVERY = 10
+_FAR = 30.0  # so many times as far as the outputs reach, targets are a reason why they are not fitted
 
 
 def overfit_check(
@@ -122,9 +124,12 @@ def overfit_check(
             text += f": {blunder}"
         elif not fits:
             _, g = value_and_grads(net, used, held, *tiny, key=key)
-            text += f": {_cause(net, held, g, tiny[0], first, last) + _range_of_outputs(net, loss_fn)}"
+            large = scale_of_targets(loss_fn, tiny[1], _reached(net, held, tiny[0]), _FAR)
+            text += f": {_cause(net, held, g, tiny[0], first, last, large) + _range_of_outputs(net, loss_fn)}"
     except FloatingPointError as error:
-        fits, last, text = False, float("inf"), f"{error}: lower the learning rate, or look with diagnose"
+        large = scale_of_targets(loss_fn, tiny[1], _reached(net, held, tiny[0]), _FAR)
+        fits, last = False, float("inf")
+        text = f"{error}: {large or 'lower the learning rate, or look with diagnose'}"
     return {
         "verdict": "fits" if fits else "does not fit", "first_loss": first, "last_loss": last, "target": goal,
         "steps": done, "rows": len(chosen), "text": text,
@@ -162,13 +167,20 @@ def _inference_loss(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: An
     return loss(net, loss_fn, calibrate(net, params, x), x, y)
 
 
-def _cause(net: Layer, params: Params, grads: Params, x: Array, first: float, last: float) -> str:
+def _reached(net: Layer, params: Params, x: Array) -> float:
+    """Return how far the outputs reach."""
+    return float(np.max(np.abs(forward(net, calibrate(net, params, x), x))))
+
+
+def _cause(net: Layer, params: Params, grads: Params, x: Array, first: float, last: float, large: str) -> str:
     """Say why a tiny batch is most likely not fitted."""
     without = [name for name in trained(net, params) if name not in grads or not grads[name].any()]
     if without:
         return f"no gradient reaches {', '.join(without)} (zero or dead layers; check the initialisation)"
     if len(np.unique(x.reshape(len(x), -1), axis=0)) < len(x):
         return "some rows have equal inputs; if their targets differ, no network fits them"
+    if large:
+        return large
     if last > first:
         return "it rose; lower the learning rate, and check the gradients with check_grads"
     return "more steps or a larger network may fit; if not, check the gradients with check_grads"

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from nnfunc.network.guard import check_is_pair, losses_of, penalty_of, run
 from nnfunc.network.kinds import check_needs_no_key, facts, guarded, trained, walk
-from nnfunc.network.logits import on_logits
+from nnfunc.network.logits import of_given_loss, on_logits
 from nnfunc.network.loop import chain_forward, watched_forward
 from nnfunc.network.watching import watched
 from nnfunc.pieces.masking import is_masked
@@ -187,7 +187,7 @@ def loss_pass(
     net, held, inputs = prepared(function, net, params, x, key)
     if training and key is None:
         check_needs_no_key(function, net)
-    net, loss_fn = on_logits(net, loss_fn)
+    given, (net, loss_fn) = loss_fn, on_logits(net, loss_fn)
     rows, targets, weights, n = counted_rows(function, loss_fn, inputs, y, weight, mean_weight)
     whole = None if mean_weight is None else above_zero(function, "mean_weight", mean_weight)
     try:
@@ -195,11 +195,14 @@ def loss_pass(
         value, dy = mean_of(*losses_of(function, loss_fn, outputs, targets), weights, whole, n)
         if not math.isfinite(value):
             raise FloatingPointError(_explain(function, net, loss_fn, held, rows, targets, key))
-    except (ValueError, FloatingPointError) as error:
-        if len(rows) == len(inputs) or not says_what_must_be(error):
+    except (TypeError, ValueError, FloatingPointError) as error:
+        told = of_given_loss(error, loss_fn, given)
+        if len(rows) < len(inputs) and says_what_must_be(error) and not isinstance(error, TypeError):
+            left_out = "of weight 0" if n == len(inputs) else "without a target or a weight"
+            told = noted(told, f"rows {left_out} not counted")
+        if told is error:
             raise
-        left_out = "of weight 0" if n == len(inputs) else "without a target or a weight"
-        raise noted(error, f"rows {left_out} not counted") from error
+        raise told from error
     return held, value, dy, pullback
 
 

@@ -11,7 +11,7 @@ from nnfunc.pieces.dropout import dropout_forward
 from nnfunc.pieces.layers import activation_forward, dense_forward, identity_forward
 from nnfunc.pieces.losses import OWN_LOSSES
 from nnfunc.pieces.masking import is_masked, masked_loss, unmasked
-from nnfunc.values.checks import base_function, label, looked_up, problem
+from nnfunc.values.checks import base_function, label, looked_up, problem, restated
 from nnfunc.values.types import ElementwiseFn, ForwardFn, Layer, LossFn
 
 
@@ -47,6 +47,23 @@ def on_logits(net: Layer, loss_fn: LossFn) -> tuple[Layer, LossFn]:
     if bare is None:
         return net, loss_fn
     return bare, partial(form, *loss_fn.args, **loss_fn.keywords) if isinstance(loss_fn, partial) else form
+
+
+def of_given_loss(error: Exception, used: LossFn, given: LossFn) -> Exception:
+    """Return an error of the loss that is used on logits, under the name of the loss that was given.
+
+    Example:
+        >>> from nnfunc.pieces.losses import binary_cross_entropy, sigmoid_cross_entropy
+        >>> error = ValueError("sigmoid_cross_entropy: targets must fit, got none")
+        >>> of_given_loss(error, sigmoid_cross_entropy, binary_cross_entropy)
+        ValueError('binary_cross_entropy: targets must fit, got none')
+    """
+    text, inner, outer = str(error), label(unmasked(used)), label(unmasked(given))
+    for before in ("", "the loss ", "got "):
+        start, found, end = text.partition(f"{before}{inner}")
+        if inner != outer and found and (before or not start):
+            return restated(error, f"{start}{before}{outer}{end}")
+    return error
 
 
 def misfit(net: Layer, loss_fn: LossFn) -> str:

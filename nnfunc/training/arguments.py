@@ -18,12 +18,12 @@ from nnfunc.network.boundary import counted_targets, loss_value, prepared, which
 from nnfunc.network.calibration import calibrate, check_all_are_found
 from nnfunc.network.kinds import statistics, trained
 from nnfunc.network.verbs import forward, loss
-from nnfunc.pieces.masking import is_masked
+from nnfunc.pieces.masking import is_masked, unmasked
 from nnfunc.pieces.targets import as_classes
 from nnfunc.pieces.wrappers import check_step, step_result
 from nnfunc.training.state import Report, StepReport
 from nnfunc.values.arrays import all_finite, as_inputs, as_targets, check_finite, is_read_only_map, locked
-from nnfunc.values.checks import check_callable, check_pair, describe, problem, require, restated
+from nnfunc.values.checks import check_callable, check_pair, describe, label, problem, require, restated
 from nnfunc.values.params import mapped
 from nnfunc.values.types import (
     AnyArray, Array, DType, GradTransform, Key, Layer, LossFn, Metric, Monitor, Optimizer, Params, Penalty, Rows, Schedule,
@@ -209,7 +209,7 @@ def _try_optimizer(optimizer: Optimizer, net: Layer, params: Params, held: State
         Traceback (most recent call last):
         ...
         ValueError: train: optimizer must be the one that the state was made with,
-        got another: its state holds ['t/W', 'm/W', 'v/W'], the given one []
+        got one whose own state holds ['t/W', 'm/W', 'v/W'], where the state of the run so far holds nothing
     """
     check_pair("train", "optimizer", optimizer, "", Optimizer, (1, 4))
     params = trained(net, params)
@@ -241,8 +241,30 @@ def _try_scores(run: Run, params: Params) -> None:
         for name, array in (("validation x", x), ("validation y", counted_targets(run["loss_fn"], y))):
             check_finite("train", name, array)
     except (TypeError, ValueError) as error:
+        misfit = misfit_of_targets(run, trial, run["numbers"][: run["size"]], None)
+        if misfit:
+            raise ValueError(misfit) from error
         raise restated(error, problem("train", "validation y", "suit the loss", str(error))) from error
     _measured(run, trial, trying=True)
+
+
+def misfit_of_targets(run: Run, params: Params, rows: Rows, key: Key | None) -> str:
+    """Say what shape y must have, if the loss refuses these rows of it as they are and takes them in that shape."""
+    x, y, _ = run["data"]
+    tried = (y.shape, ""), ((len(y), 1), "np.reshape(y, (-1, 1))"), ((len(y),), "np.ravel(y)")
+    for shape, advice in tried:
+        try:
+            targets = y[rows].reshape(len(rows), *shape[1:])
+            loss_value("train", run["net"], run["loss_fn"], params, x[rows], targets, None, None, key, None)
+        except FloatingPointError:
+            pass  # its shape suits
+        except Exception:
+            continue
+        if not advice:
+            break
+        loss_fn = label(unmasked(run["loss_fn"]))
+        return problem("train", "y", f"have shape {shape} to suit {loss_fn} and the network ({advice} has it)", y.shape)
+    return ""
 
 
 def scores(run: Run, params: Params) -> tuple[float | None, dict[str, float]]:
@@ -307,7 +329,8 @@ def _arrays(argument: str, part: str, value: State) -> State:
 
 def _refuse(argument: str, fresh: State, held: State, error: Exception) -> NoReturn:
     """Raise that a piece does not go with the state of a run: it went well with a state of its own."""
-    others = f"another: its state holds {describe(list(fresh))}, the given one {describe(list(held))}"
+    own, so_far = (describe(list(state)) if state else "nothing" for state in (fresh, held))
+    others = f"one whose own state holds {own}, where the state of the run so far holds {so_far}"
     got = str(error) if fresh.keys() == held.keys() else others
     raise ValueError(problem("train", argument, "be the one that the state was made with", got)) from error
 

@@ -30,7 +30,8 @@ from nnfunc.pieces.norms import statistics_among
 from nnfunc.pieces.optimizers import sgd
 from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
-    Data, Order, Run, Validation, as_given, check_functions, scores, training_data, try_pieces, validation_data,
+    Data, Order, Run, Validation, as_given, check_functions, misfit_of_targets, scores, training_data, try_pieces,
+    validation_data,
 )
 from nnfunc.training.state import Report, StepReport, key_words, packed, resumed, unpacked
 from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
@@ -352,6 +353,9 @@ def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Repo
         except FloatingPointError as error:
             raise FloatingPointError(_failure(run, str(error), epoch, step, now, before)) from error
         except (TypeError, ValueError) as error:
+            misfit = misfit_of_targets(run, params, rows, now[2])
+            if misfit:
+                raise ValueError(misfit) from error
             row = _refused_row(run, now)
             if not row:
                 raise

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from nnfunc.network.boundary import in_order, loss_pass, prepared, which_count
 from nnfunc.network.guard import check_layer, losses_of, run
 from nnfunc.network.kinds import children, facts, guarded, map_layers, unwrapped
-from nnfunc.network.logits import on_logits
+from nnfunc.network.logits import of_given_loss, on_logits
 from nnfunc.pieces.activations import Rule
 from nnfunc.pieces.embedding import embedding_forward
 from nnfunc.pieces.layers import dense_forward
@@ -209,7 +209,7 @@ def _kept_by_row(
     """Return the params as they are used, what the gradients of the rows' own losses are made of, and which rows of n have one."""
     check_layer(function, "net", net)
     net, held, inputs = prepared(function, net, params, x, key)
-    net, loss_fn = on_logits(net, loss_fn)
+    given, (net, loss_fn) = loss_fn, on_logits(net, loss_fn)
     targets, n = as_targets(function, "y", y, inputs.dtype, len(inputs)), len(inputs)
     there, _, _ = which_count(function, loss_fn, targets, None)
     if there is not None:
@@ -217,7 +217,13 @@ def _kept_by_row(
     kept: Kept = {}
     with np.errstate(all="ignore"):
         outputs, pullback = run(function, _by_row(function, net, kept)[1], held, inputs, key)
-        per_example, dy = losses_of(function, loss_fn, outputs, targets)
+        try:
+            per_example, dy = losses_of(function, loss_fn, outputs, targets)
+        except (TypeError, ValueError) as error:
+            told = of_given_loss(error, loss_fn, given)
+            if told is error:
+                raise
+            raise told from error
         if not all_finite(per_example):
             loss_pass(function, net, loss_fn, held, inputs, targets, None, None, key)  # which finds out why, and says it
         pullback(dy)

@@ -18,10 +18,15 @@ from nnfunc import (
     cross_entropy,
     dense,
     diagnose,
+    fit_scaler,
     init,
+    masked,
+    mlp,
     mse,
     residual,
+    standardize,
     tanh,
+    train,
 )
 from tests.inspection.deep import DEEP, DEEP_P, INPUTS, VALUES
 from tests.layers import scaling
@@ -79,7 +84,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "a loss that overflows": (
         SMALL, mse, SP, INPUTS, VALUES * 1e30, None,
-        "the loss mse: inf at [0], produced", "grew too large",
+        "the loss mse: inf at [0], produced", "target scale: y reaches 1.3e+30",
     ),
     "a layer of one's own": (
         INNER, mse, init(INNER, 0), INPUTS, VALUES, None,
@@ -162,6 +167,26 @@ def test_a_large_column_is_worth_a_word_even_if_all_is_finite() -> None:
     found = diagnose(SMALL, mse, SP, INPUTS * np.array([1, 1, 1e6], np.float32), VALUES)
     assert found["finite"]
     assert found["cause"].startswith("input scale: column 2 of x reaches")
+
+
+def test_targets_far_from_outputs_are_worth_a_word_even_if_all_is_finite() -> None:
+    y = VALUES * 1e6
+    found = diagnose(SMALL, mse, SP, INPUTS, y)
+    assert (found["finite"], found["cause"].startswith("target scale: y reaches 1.3e+06, the outputs ")) == (True, True)
+    assert diagnose(SMALL, mse, SP, INPUTS, standardize(y, fit_scaler(y)))["cause"] == ""
+    assert "train on y / 1e+06" in diagnose(SMALL, masked(mse), SP, INPUTS, with_value(y, (0, 0), math.nan))["cause"]
+    assert diagnose(SMALL, mse, {**SP, "b/b": np.full(2, 1e6, np.float32)}, INPUTS, y)["cause"] == ""  # outputs are as large
+    assert "target scale" not in diagnose(SMALL, steep_loss, SP, INPUTS, y)["cause"]
+
+
+@pytest.mark.parametrize("size, lr", [(1e12, 0.1), (1e9, 0.01), (1e6, 0.1), (1e4, 0.01)])
+def test_unscaled_targets_are_named_where_they_end_a_run_and_the_advice_works(size: float, lr: float) -> None:
+    net, y = mlp([3, 16, 1]), (1 + np.arange(60.0).reshape(60, 1) % 7) * size
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    params = init(net, 0)
+    with pytest.raises(FloatingPointError, match=r"likely cause: target scale: y reaches [^;]*; train on standardize\(y, fit"):
+        list(train(net, mse, params, x, y, epochs=9, lr=lr))
+    assert len(list(train(net, mse, params, x, standardize(y, fit_scaler(y)), epochs=9, lr=lr))) == 9
 
 
 def test_rows_of_weight_zero_are_left_out() -> None:

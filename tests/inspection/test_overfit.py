@@ -1,5 +1,8 @@
 """Overfitting a tiny batch: sound networks do, broken ones do not."""
 
+import re
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,17 +10,25 @@ from nnfunc import (
     AnyArray,
     Array,
     Layer,
+    LossFn,
     activation,
     adam,
     batch_norm,
     chain,
     dense,
     dropout,
+    fit_scaler,
+    huber,
     init,
+    mae,
+    masked,
+    mlp,
     mse,
     overfit_check,
+    quantile_loss,
     relu,
     sgd,
+    standardize,
     tanh,
 )
 from tests.numeric import bad
@@ -42,6 +53,32 @@ def test_sound_networks_fit_a_tiny_batch(name: str) -> None:
     assert found["verdict"] == "fits", found
     assert found["last_loss"] <= found["target"] == pytest.approx(0.01 * found["first_loss"])
     assert found["rows"] == 16
+
+
+UNSCALED: dict[str, LossFn] = {
+    "mse": mse, "mae": mae, "huber": huber, "quantiles": partial(quantile_loss, levels=(0.1, 0.5, 0.9)),
+    "masked": masked(mse), "of one's own": lambda outputs, y: mse(outputs, y),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSCALED)
+@pytest.mark.parametrize("size", [1e2, 1e6])
+def test_targets_far_from_outputs_are_named_and_the_advice_works(name: str, size: float) -> None:
+    net = mlp([4, 32, 3 if name == "quantiles" else 1])
+    y = (3 + INPUTS[:, :1]) * size
+    params = init(net, 0)
+    found = overfit_check(net, UNSCALED[name], params, INPUTS, y, steps=200)
+    assert found["verdict"] == "does not fit"
+    named = re.search(r": target scale: y reaches .*, the outputs .*; train on standardize\(y, fit_scaler\(y\)\)", found["text"])
+    assert bool(named) == (name != "of one's own")
+    scaled = overfit_check(net, UNSCALED[name], params, INPUTS, standardize(y, fit_scaler(y)), target=0.1)
+    assert scaled["verdict"] == "fits", scaled
+
+
+def test_targets_far_from_outputs_are_named_where_the_loss_overflows() -> None:
+    net, y = dense(4, 1), INPUTS[:, :1] * np.float32(1e9)
+    found = overfit_check(net, mse, init(net, 0), INPUTS, y, optimizer=sgd(), lr=1e9)
+    assert "target scale: y reaches" in found["text"], found["text"]
 
 
 def test_what_is_broken_does_not_fit() -> None:

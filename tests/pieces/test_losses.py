@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,15 +11,18 @@ import pytest
 from nnfunc import (
     AnyArray,
     Array,
+    Layer,
     LossFn,
     accuracy,
     binary_cross_entropy,
     class_weight,
     cross_entropy,
     dense,
+    diagnose,
     freeze,
     gaussian_nll,
     huber,
+    init,
     loss,
     mae,
     masked,
@@ -28,9 +32,14 @@ from nnfunc import (
     require_same_shape,
     sigmoid,
     sigmoid_cross_entropy,
+    softmax,
     softmax_cross_entropy,
     softplus,
+    train,
+    value_and_grads,
 )
+from nnfunc.transforms.ensembles import ensemble_value_and_grads, stack_params
+from nnfunc.transforms.rows import per_example_grads
 from tests.numeric import bad, relative_error, same_bits, slopes
 from tests.samples import CE, NET, P, X, Y
 from tests.sentences import Cases, assert_sentence
@@ -200,6 +209,31 @@ def test_a_sum_over_outputs_meets_the_logits_too() -> None:
     assert fused == pytest.approx(2 * loss(dense(3, 2), sigmoid_cross_entropy, params, x, y))
 
 
+def test_a_loss_that_meets_the_logits_is_told_of_by_its_own_name() -> None:
+    x = np.random.default_rng(1).normal(size=(4, 3))
+    cases: list[tuple[Layer, Any, AnyArray]] = [
+        (dense(3, 1, sigmoid), binary_cross_entropy, np.array([[0.0], [1.0], [7.0], [0.0]])),
+        (dense(3, 2, softmax), cross_entropy, np.array([0, 1, 7, 0])),
+    ]
+    for net, loss_fn, y in cases:
+        params = init(net, 0, np.float64)
+        for given in (loss_fn, partial(loss_fn), masked(loss_fn)):
+            calls: list[Callable[[], object]] = [
+                partial(loss, net, given, params, x, y),
+                partial(loss, net, given, params, x, y, weight=[1, 1, 1, 0]),
+                partial(value_and_grads, net, given, params, x, y),
+                partial(per_example_grads, net, given, params, x, y),
+                partial(ensemble_value_and_grads, net, given, stack_params([params, params]), x, y),
+                partial(diagnose, net, given, params, x, y),
+                partial(next, train(net, given, params, x, y, epochs=1, lr=0.1)),
+            ]
+            for call in calls:
+                with pytest.raises(ValueError, match=f"^{loss_fn.__name__}: targets must "):
+                    call()
+        with pytest.raises(TypeError, match=f"^loss: loss_fn must have the options given, got {loss_fn.__name__}"):
+            loss(net, partial(loss_fn, odd=1), params, x, y)
+
+
 @pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (3, 1)), ((2, 3, 1), (2, 3)), ((1, 1), (1,))])
 def test_the_reshape_that_is_advised_works(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     outputs, targets = np.zeros(shapes[0]), np.ones(shapes[1])
@@ -293,7 +327,7 @@ BAD: Cases = {
     ),
     "levels beside targets of one axis": (
         lambda: quantile_loss(np.zeros((5, 3)), np.zeros(5)), ValueError,
-        r"quantile_loss: targets must have the shape \(5, 1\) of the outputs of each level \(np.reshape\(targets, \(5, 1\)\) has it\), got \(5,\)",
+        r"quantile_loss: targets must have the shape \(5, 1\) of the outputs of each level \(np.reshape\(targets, \(-1, 1\)\) has it\), got \(5,\)",
     ),
     "as many targets as outputs of levels": (
         lambda: quantile_loss(np.zeros((5, 3)), np.zeros((5, 3))), ValueError,
@@ -309,7 +343,7 @@ BAD: Cases = {
     ),
     "targets of one axis for means": (
         lambda: gaussian_nll(np.zeros((5, 2)), np.zeros(5)), ValueError,
-        r"gaussian_nll: targets must have the shape \(5, 1\) of the means, half the outputs \(np.reshape\(targets, \(5, 1\)\) has it\), got \(5,\)",
+        r"gaussian_nll: targets must have the shape \(5, 1\) of the means, half the outputs \(np.reshape\(targets, \(-1, 1\)\) has it\), got \(5,\)",
     ),
     "a count below 0": (
         lambda: poisson_nll(np.zeros((2, 1)), np.array([[1.0], [-1.0]])), ValueError,
@@ -402,7 +436,7 @@ BAD: Cases = {
     "one shape of another rank": (
         lambda: require_same_shape("brier", np.zeros((3, 1)), np.zeros(3)),
         ValueError,
-        r"brier: targets must have the shape \(3, 1\) of the outputs \(np.reshape\(targets, \(3, 1\)\) has it\), got \(3,\)",
+        r"brier: targets must have the shape \(3, 1\) of the outputs \(np.reshape\(targets, \(-1, 1\)\) has it\), got \(3,\)",
     ),
     "shapes that NumPy would broadcast": (
         lambda: require_same_shape("brier", np.zeros((3, 2)), np.zeros((1, 2))),

@@ -159,7 +159,7 @@ BAD: Cases = {
     ),
     "targets of one axis to explain": (
         lambda: r2([[1.0], [2.0]], [1.0, 2.0]), ValueError,
-        r"r2: targets must have the shape \(2, 1\) of the outputs \(np.reshape\(targets, \(2, 1\)\) has it\), got \(2,\)",
+        r"r2: targets must have the shape \(2, 1\) of the outputs \(np.reshape\(targets, \(-1, 1\)\) has it\), got \(2,\)",
     ),
     "an infinite target to explain": (
         lambda: r2([1.0, 2.0], [1.0, np.inf]), FloatingPointError, r"r2: targets must be finite, got inf at \[1\] .*",

@@ -398,7 +398,7 @@ BAD: Cases = {
     ),
     "a run with other groups": (
         lambda: trained(by_name({"*": sgd()}), by_name({"*": adam()})),
-        ValueError, r"train: optimizer must be the one that the state was made with, got another: its state holds \[\], the given one \['0/t/.*",
+        ValueError, r"train: optimizer must be the one that the state was made with, got one whose own state holds nothing, where the state of the run so far holds \['0/t/.*",
     ),
     "a run with an average from now on": (
         lambda: trained(averaged(adam(), 0.5), adam()), ValueError, r"train: optimizer must be the one that the state was made with, .*",

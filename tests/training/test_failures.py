@@ -10,19 +10,32 @@ import pytest
 from nnfunc import (
     AnyArray,
     Array,
+    Layer,
+    LossFn,
     Params,
     Report,
     State,
     batch_norm,
+    binary_cross_entropy,
     chain,
     clip_by_global_norm,
     clip_by_value,
+    cross_entropy,
     current_params,
     dense,
     embedding,
+    gaussian_nll,
+    huber,
     init,
     linear_schedule,
+    masked,
+    mlp,
     mse,
+    quantile_loss,
+    sigmoid,
+    sigmoid_cross_entropy,
+    softmax,
+    softmax_cross_entropy,
     train,
 )
 from tests.samples import CE
@@ -109,6 +122,49 @@ def test_a_refused_target_names_the_row_of_the_data() -> None:
     pattern = r"^softmax_cross_entropy: targets must .* at row (\d+) \(row \1 of this batch is row 31 of y\)$"
     with pytest.raises(ValueError, match=pattern):
         next(train(NET, CE, P, X, y, epochs=1, lr=0.1, size=8))
+
+
+TWO, THREE = mlp([4, 2]), mlp([4, 3])
+ONE, PROBABILITY = mlp([4, 1]), chain(dense(4, 1, sigmoid))
+PROBABILITIES = chain(dense(4, 2, softmax))
+SHAPELESS: dict[str, tuple[Layer, LossFn, AnyArray, str]] = {
+    "mse": (ONE, mse, Y, "mse"),
+    "masked": (ONE, masked(mse), Y, "mse"),
+    "options": (ONE, partial(huber, delta=2.0), Y, "huber"),
+    "one axis too many": (ONE, mse, Y[:, None, None], "mse"),
+    "logits": (ONE, sigmoid_cross_entropy, Y, "sigmoid_cross_entropy"),
+    "probabilities": (PROBABILITY, binary_cross_entropy, Y, "binary_cross_entropy"),
+    "quantiles": (THREE, partial(quantile_loss, levels=(0.1, 0.5, 0.9)), Y, "quantile_loss"),
+    "spreads": (TWO, gaussian_nll, Y, "gaussian_nll"),
+    "classes": (TWO, softmax_cross_entropy, Y[:, None], "softmax_cross_entropy"),
+    "classes of probabilities": (PROBABILITIES, cross_entropy, Y[:, None], "cross_entropy"),
+    "a loss of one's own": (ONE, lambda outputs, y: ((outputs - y)[:, 0] ** 2, 2 * (outputs - y)), X[:, 0], "<lambda>"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPELESS)
+@pytest.mark.parametrize("held_out", [False, True])
+def test_targets_of_another_shape_are_told_by_their_own_numbers_and_the_advice_works(name: str, held_out: bool) -> None:
+    net, loss_fn, y, called = SHAPELESS[name]
+
+    def run(y: AnyArray) -> list[tuple[State, Report]]:
+        return list(train(net, loss_fn, init(net, 0), X, y, epochs=1, lr=0.1, validation=(X, y) if held_out else None))
+
+    with pytest.raises(ValueError, match=r"^train: y must have shape .* to suit") as caught:
+        run(y)
+    told = re.fullmatch(r"train: y must have shape (.*) to suit (.*) and the network \((.*) has it\), got (.*)", str(caught.value))
+    assert told, str(caught.value)
+    assert (told[2], told[4]) == (called, str(y.shape))
+    advised = eval(told[3], {"np": np, "y": y})
+    assert told[1] == str(advised.shape)
+    run(advised)
+
+
+def test_targets_that_fit_in_no_shape_are_refused_as_by_the_loss() -> None:
+    with pytest.raises(ValueError, match=r"^mse: targets must have the shape \(32, 3\) of the outputs, got \(32,\)$"):
+        next(train(THREE, mse, init(THREE, 0), X, Y, epochs=1, lr=0.1))
+    with pytest.raises(ValueError, match=r"^cross_entropy: targets must be classes from 0 to 1 .* is row \d+ of y\)$"):
+        next(train(PROBABILITIES, cross_entropy, init(PROBABILITIES, 0), X, Y * 2, epochs=1, lr=0.1))
 
 
 def test_a_refused_code_names_the_row_of_the_data() -> None:

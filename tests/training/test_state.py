@@ -3,6 +3,7 @@
 import pickle
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ BAD: Cases = {
     "optimiser of another run": (
         lambda: run(params=next(run())[0], optimizer=adam(), epochs=9),
         ValueError,
-        r"train: optimizer must be the one that the state was made with, got another: its state holds \['t/hid.*, the given one \[\]",
+        r"train: optimizer must be the one that the state was made with, got one whose own state holds \['t/hid.*, where the state of the run so far holds nothing",
     ),
     "net of another run": (
         lambda: next(run(params=next(run())[0], net=samples.BN, epochs=9)),
@@ -210,12 +211,12 @@ BAD: Cases = {
     "stopping of another kind": (
         lambda: resume("stopping/stop"),
         ValueError,
-        r"train: stopping must be the one that the state was made with, got another: its state holds .*'stop'\], the given .*'improved'\]",
+        r"train: stopping must be the one that the state was made with, got one whose own state holds .*'stop'\], where the state .*'improved'\]",
     ),
     "plateau of another run": (
         lambda: run(params=next(run())[0], plateau=reduce_on_plateau()),
         ValueError,
-        r"train: plateau must be the one .* one \[\]",
+        r"train: plateau must be the one .* holds nothing",
     ),
     "params a list": (
         lambda: run(params={**next(run())[0], "params/out/b": [0, 0]}),
@@ -376,7 +377,7 @@ CHANGED = [
 def test_another_value_is_not_compared_with_the_best_so_far(before: str, after: str, message: str) -> None:
     state, _ = last(watching(P, 3, **WATCHING[before]))
     for epochs in (3, 9):
-        assert_sentence(lambda epochs=epochs: watching(state, epochs, **WATCHING[after]), ValueError, message)
+        assert_sentence(partial(watching, state, epochs, **WATCHING[after]), ValueError, message)
     _, report = last(watching(current_params(state), 2, **WATCHING[after]))
     assert report["epoch"] == 2
 
