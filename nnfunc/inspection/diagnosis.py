@@ -122,7 +122,8 @@ def diagnose(
     if first is None:
         warning = warning or scale_of_targets(loss_fn, targets, _reached(stages))
         return {"finite": True, "first": None, "text": _finite_text(stages), "cause": warning, "stages": stages}
-    cause = _cause(first, net, loss_fn, held, inputs, targets) or warning or "values grew too large for the dtype on the way"
+    cause = _cause(first, net, loss_fn, held, inputs, targets) or warning
+    cause = cause or "values grew too large for the dtype on the way"
     return {"finite": False, "first": first, "text": _text(first), "cause": cause, "stages": stages}
 
 
@@ -188,7 +189,7 @@ def scale_of_targets(loss_fn: LossFn, y: AnyArray, reached: float | None, times:
     if not times * max(reached or 0.0, 1.0) < size:
         return ""
     beside = ", and gradients grow with it" if reached is None else f", the outputs {reached:.3g}"
-    scaled = "standardize(y, fit_scaler(y))" if known.size == y.size else f"y / {size:.1g}"  # a gap has no place in these
+    scaled = "standardize(y, fit_scaler(y))" if known.size == y.size else f"y / {size:.1g}"  # which refuse gaps
     return f"target scale: y reaches {size:.3g}{beside}; train on {scaled}"
 
 
@@ -199,7 +200,8 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array, 
         what = "x" if kind == "input" else "y"
         return f"the data: clean these rows of {what}, leave them out, or give them weight 0"
     if kind == "parameter":
-        return scale_of_targets(loss_fn, y, None) or "an earlier step: its gradient overflowed, or was too long; go back to the last good params and clip"
+        earlier = "an earlier step: its gradient overflowed, or was too long; go back to the last good params and clip"
+        return scale_of_targets(loss_fn, y, None) or earlier
     custom = {path for path, layer in walk(net) if _has_custom(layer)}
     if kind in ("pre-activation", "activation", "output") and name in custom:
         return f"a broken step: layer {name or 'net'} is not the library's own, and its input and params are finite"
@@ -250,8 +252,8 @@ def _has_custom(layer: Layer) -> bool:
 
 
 def _replay(
-    net: Layer, loss_fn: LossFn, called: str, params: Params, x: Array, y: AnyArray, weights: Array | None, key: Key | None,
-    stages: list[Stage],
+    net: Layer, loss_fn: LossFn, called: str, params: Params, x: Array, y: AnyArray, weights: Array | None,
+    key: Key | None, stages: list[Stage],
 ) -> None:
     """Append the stages of one pass to `stages`, there and back, with the loss under the name it is called by.
 

@@ -31,7 +31,8 @@ def require_same_shape(function: str, outputs: Array, targets: AnyArray) -> None
         >>> require_same_shape("brier", np.zeros((3, 1)), np.zeros(3))
         Traceback (most recent call last):
         ...
-        ValueError: brier: targets must have the shape (3, 1) of the outputs (np.reshape(targets, (-1, 1)) has it), got (3,)
+        ValueError: brier: targets must have the shape (3, 1) of the outputs (np.reshape(targets, (-1, 1)) has it),
+        got (3,)
     """
     if not isinstance(outputs, np.ndarray) or not isinstance(targets, np.ndarray):
         wrong = "targets" if isinstance(outputs, np.ndarray) else "outputs"
@@ -44,7 +45,7 @@ def _refuse_shape(function: str, targets: AnyArray, shape: tuple[int, ...], of: 
     """Raise that targets must have another shape, and how they get it, if that is known."""
     hint = ""
     if [n for n in targets.shape if n != 1] == [n for n in shape if n != 1]:
-        wanted = (-1, *shape[1:]) if shape and 0 not in shape else shape  # which fits the rows of a whole as those of a batch
+        wanted = (-1, *shape[1:]) if shape and 0 not in shape else shape  # -1: the rows of a whole too
         hint = f" (np.reshape(targets, {wanted}) has it)"
     raise ValueError(problem(function, "targets", f"have the shape {shape} of {of}{hint}", targets.shape))
 

@@ -45,8 +45,8 @@ def progress_bar(run: Iterable[tuple[S, R]], *, file: TextIO | None = None) -> I
 
     In a terminal or a notebook it is a bar of `tqdm` where that is installed, and otherwise a line that is
     written over, in less than 0.1 milliseconds an epoch. While the loop's body runs the line makes way, so what is
-    printed there stands above it. In a file it is a line of its own now and then: one for each hundredth of the
-    whole, but no two within ten seconds, and at least one an hour. However the loop ends, the line is ended.
+    printed there stands above it. In a file it is a line of its own now and then: after each hundredth of the
+    whole or each hour, whichever is sooner, but no two within ten seconds. However the loop ends, the line is ended.
 
     How far a run is, its reports say: ``epoch`` of ``epochs``, as of `train`, also one that is resumed, or else
     ``step`` of ``steps``, as of `levenberg_marquardt`. Without these, what was yielded is counted and there is no
@@ -82,7 +82,7 @@ def step_bar(*, file: TextIO | None = None) -> Iterator[Callable[[Mapping[str, o
     `train`, `overfit_check` and `check_grads` call their ``on_step`` after each step, with a report that holds
     ``step`` and ``steps`` at least; a loop of your own may call it with ``{"step": i + 1, "steps": n}``. A call
     takes about a microsecond, as the line is drawn ten times a second at most. What is printed inside the ``with``
-    goes onto the same line. At the end of the ``with`` the line is ended, whatever happened; after that nothing is shown.
+    goes onto the same line. At its end the line is ended, whatever happened; after that nothing is shown.
 
     Args:
         file: where it is shown, if not on ``sys.stderr`` (in a notebook, where what is printed goes).

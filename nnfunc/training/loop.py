@@ -71,9 +71,9 @@ def train(
     Args:
         net, loss_fn: as for `grads`.
         params: params to start from; or a state that was yielded, to go on from it as if nothing had
-            come between. What is watched is compared with the best so far, so `loss_fn`, the validation
-            data, `monitor` and the data must then be the same; whether `validation` and `monitor` were given
-            is known from the state, the rest is not. To change them, start from ``current_params(state)``.
+            come between. As what is watched is compared with the best so far, `loss_fn`, the validation
+            data and `monitor` must be the same then, of which only whether the last two are given can be
+            checked. To change them, start from ``current_params(state)``.
         x, y: training inputs and targets, as for `grads`. Batches are made of rows that count: that have a
             weight above 0 and, under a `masked` loss, a target. The arrays are copied, so that what is done to
             them between two epochs changes nothing, unless they can never change: locked, and no view;
@@ -247,13 +247,11 @@ def _check_watched(run: Run, state: State) -> None:
     now = _watches(run)
     if "train/watches" not in state or np.array_equal(state["train/watches"], now):
         return
-    got: object
-    if now == 2 or np.array_equal(state["train/watches"], 2):
-        argument, given, got = "monitor", now == 2, run["monitor"] if now == 2 else None
-    else:
-        argument, given, got = "validation", now == 1, f"{len(run['validation'][0])} rows" if run["validation"] else None
-    constraint = f"{'not be given' if given else 'be given again'}, as in the run so far (or start from current_params(state))"
-    raise ValueError(problem("train", argument, constraint, got))
+    of_monitor = now == 2 or np.array_equal(state["train/watches"], 2)
+    argument, given = ("monitor", now == 2) if of_monitor else ("validation", now == 1)
+    constraint = f"{'not be given' if given else 'be given again'}, as in the run so far"
+    got = (describe(run["monitor"]) if of_monitor else "data") if given else "None"
+    raise ValueError(problem("train", argument, f"{constraint} (or start from current_params(state))", got))
 
 
 def _start(run: Run, params: Params) -> State:

@@ -365,7 +365,7 @@ AGAIN = r"be given again, as in the run so far \(or start from current_params\(s
 NOT = r"not be given, as in the run so far \(or start from current_params\(state\)\), got"
 CHANGED = [
     ("the validation loss", "the loss", f"train: validation must {AGAIN}"),
-    ("the loss", "the validation loss", f"train: validation must {NOT} 30 rows"),
+    ("the loss", "the validation loss", f"train: validation must {NOT} data"),
     ("a metric", "the validation loss", f"train: monitor must {AGAIN}"),
     ("a metric", "the loss", f"train: monitor must {AGAIN}"),
     ("the loss", "a metric", f"train: monitor must {NOT} the function <lambda>"),
