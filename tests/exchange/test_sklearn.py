@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nnfunc import (
-    AnyArray, Array, Layer, Params, accuracy, batch_norm, calibrate, chain, dense, dropout, forward, init, layer_norm, relu, residual,
-    sigmoid, softmax, tanh,
+    AnyArray, Array, Layer, Params, accuracy, activation, batch_norm, calibrate, chain, dense, dropout, fit_scaler, forward, init,
+    layer_norm, map_params, relu, residual, sigmoid, softmax, standardize, tanh,
 )  # fmt: skip
 from nnfunc.exchange import from_sklearn, to_sklearn
 from nnfunc.testing.purity import bits
@@ -135,6 +135,67 @@ def test_logits_of_labels_are_told_by_a_fitted_estimator() -> None:
     assert close(outputs(to_sklearn(net, params, fitted("three classes")), X), softmax(forward(net, params, X)))
 
 
+HISTORY = ("n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_fitted_estimator_goes_on_as_it_would_have(is_early: bool) -> None:
+    for kind in ("three classes", "one number"):
+        estimator = fitted(kind, early_stopping=is_early, warm_start=True)
+        made = to_sklearn(*from_sklearn(estimator), estimator)
+        assert all(getattr(made, name) == getattr(estimator, name) for name in HISTORY)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if not is_early:
+                estimator.partial_fit(X, TARGETS[kind])
+                made.partial_fit(X, TARGETS[kind])
+            estimator.fit(X, TARGETS[kind])
+            made.fit(X, TARGETS[kind])
+        assert all(getattr(made, name) == getattr(estimator, name) for name in HISTORY)
+        assert same_bits(from_sklearn(made)[1], from_sklearn(estimator)[1])
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("is_early", [True, False])
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_a_fresh_estimator_has_no_history_and_can_be_trained(solver: str, is_early: bool, is_warm: bool) -> None:
+    there = pytest.importorskip("sklearn.neural_network")
+    net, params = trained(dense(4, 6, relu), dense(6, 3))
+    fresh = there.MLPClassifier(solver=solver, early_stopping=is_early, warm_start=is_warm, max_iter=3, random_state=0)
+    for given in (fresh, fitted("three classes", solver=solver, early_stopping=is_early, warm_start=is_warm)):
+        made = to_sklearn(net, params, given, classes=[1, 4, 7])
+        if given is fresh:
+            assert (made.n_iter_, made.t_, made.loss_curve_, hasattr(made, "loss_")) == (0, 0, [], False)
+        else:
+            assert made.n_iter_ == given.n_iter_ > 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if solver != "lbfgs" and not is_early:
+                made.partial_fit(X, TARGETS["three classes"])
+            made.fit(X, TARGETS["three classes"])
+        assert made.n_iter_ > 0
+
+
+def test_what_is_moved_before_weights_goes_into_them() -> None:
+    there = pytest.importorskip("sklearn.neural_network")
+    far = (1e4 + 10 * X).astype(np.float32)
+    for layers in (
+        (batch_norm(4), dense(4, 5, relu), dense(5, 2)),
+        (batch_norm(4), dropout(0.5), batch_norm(4), dense(4, 5, tanh), batch_norm(5), dense(5, 3)),
+        (dense(4, 5, relu), batch_norm(5), dense(5, 2, bias=False)),
+    ):
+        net = chain(*layers)
+        scaler = fit_scaler(far)
+        for given in (None, scaler):
+            params = calibrate(net, init(net, 3), standardize(far, scaler) if given is scaler else far)
+            # In float64, as in float32 the params themselves are good for less where x is so far from 0.
+            wide = map_params(lambda a: a.astype(np.float64), params)
+            inputs = standardize(far, scaler) if given is scaler else far.astype(np.float64)
+            made = to_sklearn(net, params, there.MLPRegressor(), scaler=given)
+            assert close(made.predict(far.astype(np.float64)), forward(net, wide, inputs))
+            assert {W.dtype for W in made.coefs_ + made.intercepts_} == {np.dtype(np.float64)}
+
+
 def test_names_of_columns_stay() -> None:
     net, params = trained(dense(4, 3))
     estimator = copy.deepcopy(fitted("three classes"))
@@ -161,6 +222,19 @@ BAD: Cases = {
     ),
     "a residual": (lambda: to_sklearn(RESIDUAL, init(RESIDUAL, 0), FRESH), ValueError, "to_sklearn: net must .*, got add in layer a"),
     "a norm": (lambda: to_sklearn(NORM, init(NORM, 0), FRESH), ValueError, "to_sklearn: net must .*, got layer norm in layer 1"),
+    "a batch norm before an activation": (
+        lambda: to_sklearn(*trained(dense(4, 3, relu), batch_norm(3), activation(relu), dense(3, 2)), FRESH), ValueError,
+        "to_sklearn: net must be .*, got batch norm in layer 1 with no dense layer right before or behind it",
+    ),
+    "a batch norm at the end": (
+        lambda: to_sklearn(*trained(dense(4, 2, relu), batch_norm(2)), FRESH), ValueError,
+        "to_sklearn: net must be .*, got batch norm in layer 1 with no dense layer right before or behind it",
+    ),
+    "a scaler of other columns": (
+        lambda: to_sklearn(NET, P, FRESH, scaler={"mean": np.zeros(3), "scale": np.ones(3)}), ValueError,
+        "to_sklearn: scaler must have the 4 columns that net takes, got 3",
+    ),
+    "no scaler": (lambda: to_sklearn(NET, P, FRESH, scaler={}), ValueError, "to_sklearn: scaler must hold 'mean', .*"),
     "an end that does not belong": (
         lambda: to_sklearn(chain(dense(4, 3, relu)), init(chain(dense(4, 3)), 0), FRESH), ValueError,
         "to_sklearn: net must end in softmax or identity for the type SimpleNamespace, got relu",
