@@ -22,7 +22,8 @@ def embedding(n: SupportsIndex, width: SupportsIndex, *, table_init: Initializer
 
     Text becomes codes by ``names = np.unique(column)`` of the training rows, and, in training and later alike, by
     ``np.where(np.isin(column, names), np.searchsorted(names, column), len(names))``: ``embedding(len(names) + 1,
-    width)`` has one code more, the last, for what was not there in training.
+    width)`` has one code more, the last, for what was not there in training. Where text has gaps, as a column of a data
+    frame may, begin with ``column = np.asarray(column).astype(str)``: a gap is then a kind of its own, "nan" or "None".
     The table is no weight: `l2` and `adamw` leave it alone, unless ``l2(rate, names=["*table"])``.
 
     Args:

@@ -11,6 +11,7 @@ import numpy as np
 from nnfunc.values.types import AnyArray
 
 _LABELS = ("y", "targets", "labels")
+_TIMES = "datetime64[us]"
 
 
 def way_out(argument: str, value: object, array: AnyArray) -> str:
@@ -42,8 +43,11 @@ def way_out(argument: str, value: object, array: AnyArray) -> str:
         return f"np.stack([{held}.real, {held}.imag], axis=-1) keeps both parts"
     if kind not in "OUST" or not array.size:
         return ""
-    if hasattr(value, "to_numpy") and _works(lambda: value.to_numpy(dtype=float, na_value=np.nan)):
-        return f"{name}.to_numpy(dtype=float, na_value=np.nan) makes the gaps NaN"
+    line = f"{name}.to_numpy(dtype=float, na_value=np.nan)"
+    if hasattr(value, "to_numpy") and not any(map(_is_time, array.flat)):  # of which it would make nanoseconds
+        if _works(lambda: value.to_numpy(dtype=float, na_value=np.nan)):
+            has_gaps = np.isnan(value.to_numpy(dtype=float, na_value=np.nan)).any()
+            return f"{line} {'makes the gaps NaN' if has_gaps else 'reads the numbers in the text'}"
     return _of_objects(name, held, array)
 
 
@@ -93,17 +97,61 @@ def _of_objects(name: str, held: str, array: AnyArray) -> str:
         gaps = "makes the gaps NaN" if np.isnan(array.astype(kind)).any() else "reads the numbers in the text"
         return f"{held}.astype({kind}) {gaps}"
     if name in _LABELS and array.ndim == 1:
-        line = f"classes, {name} = np.unique({name}, return_inverse=True) numbers the classes"
-        return line if _works(partial(np.unique, array)) else ""
-    plain = (hasattr(a, "isoformat") and hasattr(a, "year") and not getattr(a, "tzinfo", None) for a in array.flat)
-    if array.dtype.kind == "O" and all(plain):  # dates or times without a zone
-        return _of_dates(f'np.asarray({name}, "datetime64[us]")', array.astype("datetime64[us]"))
+        if _works(partial(np.unique, array)):
+            return f"classes, {name} = np.unique({name}, return_inverse=True) numbers the classes"
+        rows = f"np.flatnonzero([isinstance(label, str) for label in {name}]) gives the rows that have one"
+        return rows if _is_text_with_gaps(array) else ""
+    if array.dtype.kind == "O" and all(map(_is_date, array.flat)) and _works(partial(array.astype, _TIMES)):
+        return _of_dates(f'np.asarray({name}, "{_TIMES}")', array.astype(_TIMES))
     for column in range(array.shape[1]) if array.ndim == 2 else ():
-        codes = f"np.searchsorted(names, {held}[:, {column}])"
-        line = f"{codes} numbers the kinds in column {column}, with names = np.unique of that column in training"
-        if not _works(partial(array[:, column].astype, float)):
-            return line if _works(partial(np.unique, array[:, column])) else ""
+        part = array[:, column]
+        if not all(is_number_type(type(item)) or _is_gap(item) for item in part) and not _works(partial(part.astype, float)):
+            return _of_column(f"{held}[:, {column}]", column, part)
     return ""
+
+
+def _of_column(held: str, column: int, part: AnyArray) -> str:
+    """Advise on one column of several: dates, durations, or kinds of things."""
+    is_object = part.dtype.kind == "O"
+    if is_object and any(map(_is_date, part)) and all(_is_date(item) or _is_gap(item) for item in part):
+        quoted = f'"{_TIMES}"'
+        for read, given in (("", part), (".astype(str)", part.astype(str))):  # as text NumPy knows the gaps of pandas
+            if _works(partial(given.astype, _TIMES)):
+                return f"{_of_dates(f'{held}{read}.astype({quoted})', given.astype(_TIMES))} in column {column}"
+        return ""
+    if is_object and any(map(_is_time, part)):
+        lengths = f'{held}.astype("timedelta64[us]") / np.timedelta64(1, "s")'
+        return f"{lengths} makes numbers of column {column}" if _works(partial(part.astype, "timedelta64[us]")) else ""
+    is_text = is_object and _is_text_with_gaps(part)
+    if not is_text and not _works(partial(np.unique, part)):
+        return ""
+    # What was not in training must not get the code of another, nor may a gap that comes later stop the sorting.
+    codes = "np.where(np.isin(kinds, names), np.searchsorted(names, kinds), len(names))"
+    known = "with names = np.unique(kinds) of training, and len(names) for what is new"
+    text = ".astype(str)" if is_text else ""
+    return f"after kinds = {held}{text}, {codes} numbers the kinds in column {column}, {known}"
+
+
+def _is_gap(item: object) -> bool:
+    """Say whether an object stands for a value that is missing: None, or a NaN of anybody's."""
+    return item is None or not hasattr(item, "__len__") and str(item) in ("nan", "<NA>", "NaT")
+
+
+def _is_date(item: object) -> bool:
+    """Say whether an object is a date, or a time without a zone."""
+    return hasattr(item, "isoformat") and hasattr(item, "year") and not getattr(item, "tzinfo", None)
+
+
+def _is_time(item: object) -> bool:
+    """Say whether an object is a date, a time or a duration."""
+    return hasattr(item, "isoformat") or hasattr(item, "total_seconds") or isinstance(item, np.datetime64 | np.timedelta64)
+
+
+def _is_text_with_gaps(array: AnyArray) -> bool:
+    """Say whether all that is no text is a gap, and is no other thing as text."""
+    text = {item for item in array.flat if isinstance(item, str)}
+    others = [item for item in array.flat if not isinstance(item, str)]
+    return bool(text) and all(map(_is_gap, others)) and not text & set(map(str, others))
 
 
 def _works(convert: Callable[[], object]) -> bool:

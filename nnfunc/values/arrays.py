@@ -127,8 +127,8 @@ def check_exact(function: str, argument: str, array: AnyArray, dtype: DType) -> 
         Traceback (most recent call last):
         ...
         TypeError: forward: x must hold whole numbers that float32 holds exactly (standardize(x, scaler) for quantities,
-        np.searchsorted(names, x).astype(float) for identifiers, with scaler = fit_scaler(x) and names = np.unique(x)
-        of training), got 16777217 at [0, 0] (1 of 1 values)
+        np.where(np.isin(x, names), np.searchsorted(names, x), len(names)).astype(float) for identifiers, with
+        scaler = fit_scaler(x) and names = np.unique(x) of training), got 16777217 at [0, 0] (1 of 1 values)
     """
     most = 2 ** (np.finfo(dtype).nmant + 1)
     if array.dtype.kind not in "iu" or not array.size or max(-int(array.min()), int(array.max())) <= most:
@@ -139,8 +139,8 @@ def check_exact(function: str, argument: str, array: AnyArray, dtype: DType) -> 
     if lost.any():
         constraint = (
             f"hold whole numbers that {dtype} holds exactly (standardize({argument}, scaler) for quantities,"
-            f" np.searchsorted(names, {argument}).astype(float) for identifiers, with scaler = fit_scaler({argument})"
-            f" and names = np.unique({argument}) of training)"
+            f" np.where(np.isin({argument}, names), np.searchsorted(names, {argument}), len(names)).astype(float) for"
+            f" identifiers, with scaler = fit_scaler({argument}) and names = np.unique({argument}) of training)"
         )
         raise TypeError(problem(function, argument, constraint, place(array, lost)))
 

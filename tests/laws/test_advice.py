@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import numpy.lib.recfunctions  # as the advice says
@@ -38,18 +38,75 @@ class Frame:
         return np.asarray(self.held)
 
 
+class Table(Frame):
+    """One that makes numbers of everything, of dates nanoseconds."""
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> AnyArray:
+        return np.array(self.held, object)
+
+    def to_numpy(self, dtype: type, na_value: float) -> AnyArray:
+        def number(item: object) -> float:
+            return item.timestamp() * 1e9 if isinstance(item, datetime) else na_value if item is None else float(str(item))
+
+        return np.array([[number(item) for item in row] for row in np.array(self.held, object)], dtype)
+
+
+class Gap:
+    """A gap among dates as pandas has it: text makes it one of NumPy's, and nothing else does."""
+
+    year = np.nan
+
+    def __str__(self) -> str:
+        return "NaT"
+
+    def isoformat(self) -> str:
+        return "NaT"
+
+
+CODES = "np.where(np.isin(x, names), np.searchsorted(names, x), len(names)).astype(float)"
+KINDS = "np.where(np.isin(kinds, names), np.searchsorted(names, kinds), len(names))"
+STAMPS = [datetime(2020, 1, 3), datetime(2020, 1, 1, 12)]
 INPUTS: dict[str, tuple[ArrayLike, str, list[list[float]]]] = {
     "integers": (np.array([[1, 2]]), "x.astype(np.float32)", [[1, 2]]),
     "half precision": (np.array([[1, 2]], np.float16), "x.astype(np.float32)", [[1, 2]]),
-    "identifiers": (IDS, "np.searchsorted(names, x).astype(float)", [[2, 0], [3, 1]]),
-    "a list of identifiers": (IDS.tolist(), "np.searchsorted(names, x).astype(float)", [[2, 0], [3, 1]]),
+    "identifiers": (IDS, CODES, [[2, 0], [3, 1]]),
+    "a list of identifiers": (IDS.tolist(), CODES, [[2, 0], [3, 1]]),
     "quantities": (IDS, "standardize(x, scaler)", [[-1, -1], [1, 1]]),
     "numbers as text": (bad(np.array([["1.5", "2"]])), "x.astype(float)", [[1.5, 2]]),
     "a list of text": (bad([["1.5", "2"]]), "np.asarray(x).astype(float)", [[1.5, 2]]),
     "bytes": (bad(np.array([[b"1", b"2"]])), "x.astype(int)", [[1, 2]]),
     "gaps": (bad(np.array([[1.5, None]], object)), "x.astype(float)", [[1.5, np.nan]]),
-    "kinds": (bad(np.array([[1.5, "red"], [2.5, "blue"]], object)), "np.searchsorted(names, x[:, 1])", bad([1, 0])),
-    "a list of kinds": (bad([["red"], ["blue"]]), "np.searchsorted(names, np.asarray(x)[:, 0])", bad([1, 0])),
+    "kinds": (bad(np.array([[1.5, "red"], [2.5, "blue"]], object)), KINDS, bad([1, 0])),
+    "a list of kinds": (bad([["red"], ["blue"]]), KINDS, bad([1, 0])),
+    "kinds and a gap": (bad(np.array([[1.5, "red"], [2.5, None], [0.5, np.nan], [1.0, "blue"]], object)), KINDS, bad([3, 0, 2, 1])),
+    "kinds beside a gap": (bad(np.array([[None, "red"], [2.5, "blue"]], object)), KINDS, bad([1, 0])),
+    "dates beside numbers": (
+        bad(np.array([[1.5, STAMPS[0]], [2.5, STAMPS[1]]], object)),
+        '(x[:, 1].astype("datetime64[us]") - np.datetime64("2020-01-01")) / np.timedelta64(1, "D")', bad([2, 0.5]),
+    ),
+    "a table of dates beside numbers": (
+        bad(Table(bad([[1.5, STAMPS[0]], [2.5, STAMPS[1]]]))),
+        '(np.asarray(x)[:, 1].astype("datetime64[us]") - np.datetime64("2020-01-01")) / np.timedelta64(1, "D")', bad([2, 0.5]),
+    ),
+    "durations beside numbers": (
+        bad(np.array([[1.5, timedelta(1)], [2.5, timedelta(0, 3)]], object)),
+        'x[:, 1].astype("timedelta64[us]") / np.timedelta64(1, "s")', bad([86400, 3]),
+    ),
+    "dates with a gap beside numbers": (
+        bad(np.array([[1.5, date(2020, 1, 1)], [2.5, None]], object)),
+        '(x[:, 1].astype("datetime64[us]") - np.datetime64("2020-01-01")) / np.timedelta64(1, "D")', bad([0, np.nan]),
+    ),
+    "dates with a gap of pandas beside numbers": (
+        bad(np.array([[1.5, datetime(2020, 1, 1, 12)], [2.5, Gap()]], object)),
+        '(x[:, 1].astype(str).astype("datetime64[us]") - np.datetime64("2020-01-01")) / np.timedelta64(1, "D")', bad([0.5, np.nan]),
+    ),
+    "a table with gaps": (
+        bad(Table(bad([[1.5, None], [2.5, 1.0]]))),
+        "x.to_numpy(dtype=float, na_value=np.nan) makes the gaps NaN", [[1.5, np.nan], [2.5, 1.0]],
+    ),
+    "a table of numbers as text": (
+        bad(Table([["1.5"], ["2"]])), "x.to_numpy(dtype=float, na_value=np.nan) reads the numbers in the text", [[1.5], [2.0]],
+    ),
     "complex": (bad(np.array([[1 + 0j, 2]])), "x.real", [[1, 2]]),
     "truly complex": (bad(np.array([1 + 1j, 2])), "np.stack([x.real, x.imag], axis=-1)", [[1, 1], [2, 0]]),
     "dates": (
@@ -82,23 +139,43 @@ def test_what_is_advised_for_inputs_works_on_them(name: str) -> None:
     known: dict[str, object] = {"np": np, "x": x, "standardize": standardize}
     if "scaler)" in line:
         known["scaler"] = fit_scaler(x)
+    if line == KINDS:
+        known["kinds"] = eval(re.findall(r"after kinds = (.*?), np\.where", str(caught.value))[0], known)
     if "names" in line:
-        known["names"] = np.unique(np.asarray(x)[:, -1] if "[:, " in line else np.asarray(x))
-    found = np.asarray(eval(line, known))
+        known["names"] = np.unique(bad(known.get("kinds", x)))
+    found = np.asarray(eval(re.sub(r" (makes|reads) .*", "", line), known))
     assert np.array_equal(found.astype(float), np.asarray(expected, float), equal_nan=True)
     if found.dtype.kind == "f" and found.ndim == 2 and found.shape[1] == 2:
         assert forward(NET, PARAMS, found).shape == found.shape
 
 
 def test_codes_advised_for_text_are_those_of_training() -> None:
-    """Also of a single row, whose only kind is no other than it was; unlike names of classes, which y alone decides."""
-    training = np.array([["blue"], ["red"], ["green"], ["red"]])
-    for column in (bad(training), bad(training[1:2])):
-        with pytest.raises(TypeError, match="with names = np.unique of that column in training") as caught:
-            forward(NET, PARAMS, column)
-        line = re.findall(r"np\.searchsorted.*?\)(?= numbers)", str(caught.value))[0]
-        found = eval(line, {"np": np, "x": column, "names": np.unique(training[:, 0])})
-        assert found.tolist() == [0, 2, 1, 2][-len(column) :]
+    """Also of a single row, and of a kind or a gap that training had not; unlike names of classes, which y alone decides."""
+    training = np.array([["blue"], ["red"], ["green"], ["red"]], object)
+    later = np.array([["red"], ["grey"], ["zebra"], ["a"], [None], [np.nan]], object)
+    for column, expected in ((training, [0, 2, 1, 2]), (training[1:2], [2]), (later, [2, 3, 3, 3, 3, 3]), (later[:3], [2, 3, 3])):
+        for x in (bad(column), bad(column.astype(str))):
+            with pytest.raises(TypeError, match="with names = np.unique.kinds. of training, and len.names. for what is new") as caught:
+                forward(NET, PARAMS, x)
+            before, line = re.findall(r"after kinds = (.*?), (np\.where.*?\)) numbers", str(caught.value))[0]
+            known: dict[str, object] = {"np": np, "names": np.unique(training[:, 0].astype(str)), "x": x}
+            known["kinds"] = eval(before, known)
+            assert eval(line, known).tolist() == expected
+
+
+def test_identifiers_that_training_had_not_get_a_code_of_their_own() -> None:
+    with pytest.raises(TypeError, match="for identifiers"):
+        forward(NET, PARAMS, IDS + 2)
+    assert eval(CODES, {"np": np, "x": IDS + 2, "names": np.unique(IDS)}).tolist() == [[3, 1], [4, 4]]
+
+
+def test_labels_with_a_gap_are_told_how_the_others_are_found() -> None:
+    y = bad(np.array(["dog", None, "cat", np.nan], object))
+    with pytest.raises(TypeError) as caught:
+        one_hot(y, 2)
+    line = "np.flatnonzero([isinstance(label, str) for label in y])"
+    assert f"{line} gives the rows that have one" in str(caught.value).replace("labels", "y").replace("targets", "y")
+    assert eval(line, {"np": np, "y": y}).tolist() == [0, 2]
 
 
 UNIQUE = "np.unique(y, return_inverse=True)[1]"
