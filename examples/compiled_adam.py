@@ -17,8 +17,12 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import SupportsFloat
 
-import numba
 import numpy as np
+
+try:
+    import numba
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("compiled_adam: numba must be installed: pip install -e '.[compiled]'") from None
 
 from nnfunc import (
     AnyArray,

@@ -8,8 +8,12 @@ there. Wants PyTorch.
 
 # %%
 import numpy as np
-import torch
 from command_line import HERE
+
+try:
+    import torch
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("from_torch: PyTorch must be installed: pip install torch") from None
 
 from nnfunc import (
     AnyArray, Array, Optimizer, Params, adam, batches, chain, dense, fold_in, forward, grads, loss, relu, sgd, softmax_cross_entropy,

@@ -12,9 +12,13 @@ import warnings
 
 import numpy as np
 from recipes.lbfgs import lbfgs
-from sklearn import datasets
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
+
+try:
+    from sklearn import datasets
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("lbfgs_beside_sklearn: scikit-learn must be installed: pip install -e '.[examples]'") from None
 
 from nnfunc import (
     AnyArray,

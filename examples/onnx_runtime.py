@@ -15,9 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 from digits import load_digits
+
+try:
+    import onnx
+    import onnxruntime
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("onnx_runtime: onnx and onnxruntime must be installed: pip install -e '.[onnx]' onnxruntime") from None
 
 from nnfunc import (
     Array, Params, accuracy, adam, chain, current_params, dense, finish, fit_scaler, forward, init, relu,

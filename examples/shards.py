@@ -37,7 +37,10 @@ SHARDS = 4
 @contextmanager
 def dask_cluster() -> Iterator[Executor]:
     """Start a Dask cluster of two worker processes on this machine, and give its executor."""
-    distributed: Any = importlib.import_module("distributed")
+    try:
+        distributed: Any = importlib.import_module("distributed")
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("shards: distributed must be installed: pip install -e '.[dask]'") from None
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         with distributed.Client(cluster) as client, client.get_executor() as executor:
             yield executor

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import numpy as np
 from command_line import given
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+try:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("sklearn_to_c: scikit-learn must be installed: pip install -e '.[examples]'") from None
 
 from nnfunc import map_params
 from nnfunc.exchange import from_sklearn, to_c

@@ -3,7 +3,10 @@
 `test_lbfgs.py` proves it. Wants SciPy, which `pip install -e '.[examples]'` brings.
 """
 
-from scipy.optimize import minimize
+try:
+    from scipy.optimize import minimize
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("recipes/lbfgs: SciPy must be installed: pip install -e '.[examples]'") from None
 
 from nnfunc import AnyArray, Array, Layer, LossFn, Params, Penalty, ravel, value_and_grads
 
