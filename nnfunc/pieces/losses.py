@@ -131,7 +131,9 @@ def quantile_loss(
     """Return a e where e >= 0 and (a - 1) e below, e = targets - outputs, for each level a; the slope at 0 is 0.
 
     Its mean is least where a share a of the targets lies below the output. The levels that are set
-    here ask for the median and for an interval around it that holds 80 % of the targets.
+    here ask for the median and for an interval around it that holds 80 % of the targets: of those that are trained on.
+    Count on held-out rows how many it holds, on small tables 70 to 86 %; ``intervals`` of ``examples/tabular.py``
+    moves the ends as far as rows need that were not trained on.
 
     Args:
         outputs: the k columns of targets once for each level, all columns of the first level first.
@@ -176,6 +178,9 @@ def gaussian_nll(outputs: Array, targets: AnyArray, *, sum_outputs: bool = False
 
     The outputs are the means and then, as many, the raw spreads s. With
     ``mean, s = np.hsplit(outputs, 2)`` the standard deviation is ``np.sqrt(softplus(s) + 1e-6)``.
+    It is that of the rows that are trained on: count on held-out rows how many lie within an interval, on small tables
+    70 to 86 % of those that should be 80 %. ``intervals`` of ``examples/tabular.py`` shows how the ends of any interval
+    are moved as far as rows need that were not trained on.
 
     Args:
         sum_outputs: as for `mse`.

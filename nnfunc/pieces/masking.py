@@ -30,7 +30,6 @@ def masked(loss_fn: LossFn) -> LossFn:
 
     Example:
         >>> from nnfunc import mse
-        >>> from nnfunc import mse
         >>> per_example, d = masked(mse)(np.ones((3, 2)), np.array([[3.0, np.nan], [3.0, 0.0], [np.nan, np.nan]]))
         >>> per_example  # 4 / 1, (4 + 1) / 2 and nothing
         array([4. , 2.5, 0. ])
@@ -48,7 +47,6 @@ def masked_loss(loss_fn: LossFn, outputs: Array, targets: AnyArray) -> tuple[Arr
     """Compute a loss of the targets that are not NaN; see `masked`.
 
     Example:
-        >>> from nnfunc import softmax_cross_entropy
         >>> from nnfunc import softmax_cross_entropy
         >>> masked_loss(softmax_cross_entropy, np.zeros((2, 2)), np.array([np.nan, 1.0]))[0]
         array([0.        , 0.69314718])
@@ -90,7 +88,6 @@ def is_masked(loss_fn: LossFn) -> bool:
 
     Example:
         >>> from nnfunc import mse
-        >>> from nnfunc import mse
         >>> is_masked(masked(mse)), is_masked(mse)
         (True, False)
     """
@@ -101,7 +98,6 @@ def unmasked(loss_fn: LossFn) -> LossFn:
     """Return the loss inside `masked`, or what is given.
 
     Example:
-        >>> from nnfunc import mse
         >>> from nnfunc import mse
         >>> unmasked(masked(mse)) is unmasked(mse) is mse
         True
