@@ -21,7 +21,8 @@ try:
     import onnx
     import onnxruntime
 except ModuleNotFoundError:
-    raise ModuleNotFoundError("onnx_runtime: onnx and onnxruntime must be installed: pip install -e '.[onnx]' onnxruntime") from None
+    line = "onnx_runtime: onnx and onnxruntime must be installed: pip install -e '.[onnx]' onnxruntime"
+    raise ModuleNotFoundError(line) from None
 
 from nnfunc import (
     Array, Params, accuracy, adam, chain, current_params, dense, finish, fit_scaler, forward, init, relu,

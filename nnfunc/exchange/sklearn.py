@@ -73,13 +73,12 @@ def to_sklearn(
     """Return an estimator like `mlp`, an `MLPClassifier` or `MLPRegressor`, fitted or fresh, that predicts as the network.
 
     It has the options of `mlp`, the sizes and the activation of the network, and copies of the params; `mlp` itself
-    stays as it is. A fitted one's history goes on: its loss curve, its best score, what a warm start needs. A fresh
-    one has seen no row. The network is a chain of dense layers with one of `relu`, `tanh`, `sigmoid` or nothing
-    between them; dropout is left out. A batch norm goes into the weights of the dense layer before it, or of the one
-    after it, whose weights are float64 then as all others; there may be no activation between. A classifier's last
-    layer may put out logits:
-    several are of as many classes, unless a fitted `mlp` has several labels at once, or the last activation is
-    `sigmoid`, and one is of two classes. A softmax of two becomes the one sigmoid that scikit-learn has.
+    stays as it is. The history of a fitted one goes on: its loss curve, its best score, what a warm start needs; one
+    that is fresh, or of other sizes, has seen no row. The network is a chain of dense layers with one of `relu`,
+    `tanh`, `sigmoid` or nothing between them. Dropout is left out. A batch norm goes into the weights of the dense
+    layer right before it, or else right behind it, and then all weights are float64. A classifier's last layer may put
+    out logits: several are of as many classes, unless a fitted `mlp` has several labels at once, or the last
+    activation is `sigmoid`, and one is of two classes. A softmax of two becomes the one sigmoid that scikit-learn has.
 
     Args:
         net: the network.
@@ -87,7 +86,7 @@ def to_sklearn(
         mlp: an estimator of the kind that is wanted.
         classes: what a classifier's outputs stand for, in scikit-learn's order, which is sorted; else those of a
             fitted `mlp`, else 0, 1, 2, ...
-        scaler: of `fit_scaler`; it goes into the first weights, and rows are then as they were before `standardize`.
+        scaler: of `fit_scaler`; it goes into the first weights, in float64, and rows are then as before `standardize`.
 
     Laws:
         ``from_sklearn(to_sklearn(net, params, mlp))[1]`` holds the same bytes as the params of a chain of dense layers
@@ -133,10 +132,10 @@ def to_sklearn(
     held |= {name: value for name, value in vars(made).items() if name in _OF_SIZES} | own
     held |= {"coefs_": weights, "intercepts_": biases}
     held |= {"_best_coefs": weights, "_best_intercepts": biases}  # as their own early stopping leaves them
-    if not hasattr(mlp, "coefs_"):
+    if list(map(np.shape, getattr(mlp, "coefs_", ()))) != list(map(np.shape, weights)):  # fresh, or of another network
+        for name in ("_optimizer", "loss_"):
+            held.pop(name, None)
         held |= _untrained(bool(options.get("early_stopping")))
-    elif list(map(np.shape, given.coefs_)) != list(map(np.shape, weights)):
-        held.pop("_optimizer", None)  # whose moments are of other sizes
     if len(held.get("feature_names_in_", ())) != len(weights[0]):
         held.pop("feature_names_in_", None)
     return result
@@ -175,7 +174,8 @@ def _stacked(nodes: list[Node], means: tuple[Array, Array] | None) -> tuple[list
     if means is not None:
         constraint = f"have the {columns_in(nodes)} columns that net takes"
         require(columns_in(nodes) in (None, means[0].size), "to_sklearn", "scaler", constraint, means[0].size)
-        ahead.append({"mean": means[0], "scale": 1 / means[1], "shift": np.zeros(means[0].size)})
+        with np.errstate(over="ignore"):  # what is not finite then is told of the weights
+            ahead.append({"mean": means[0], "scale": 1 / means[1], "shift": np.zeros(means[0].size)})
     constraint = "be a chain of dense layers with one of relu, tanh, sigmoid or nothing between them, the same all along"
     for node in nodes:
         op, place = node["op"].replace("_", " "), f"in layer {node['path'] or 0}"
@@ -215,5 +215,5 @@ def _moved(norm: Mapping[str, Array], W: Array, b: Array) -> tuple[Array, Array]
     with np.errstate(all="ignore"):
         moved = scale[:, None] * W, (shift - mean * scale).dot(W) + b
     for array in moved:
-        check_finite("to_sklearn", "the weights with a norm in them", array)
+        check_finite("to_sklearn", "the weights with a norm or the scaler in them", array)
     return moved

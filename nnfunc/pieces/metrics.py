@@ -129,11 +129,12 @@ def _where_told(function: str, y: AnyArray, options: str = "") -> str:
     if y.dtype.kind != "f" or not 0 < np.count_nonzero(np.isnan(y)) < y.size:
         return ""
     there = "np.extract(~np.isnan(y), {})"
-    if function == "r2" and y.ndim > 1 and y.shape[1] > 1:  # which is a mean over columns, and not of all numbers together
+    if function == "r2" and y.ndim > 1 and y.shape[1] > 1:  # a mean over columns, not of all numbers together
         if y.ndim > 2 or np.count_nonzero(~np.isnan(y), axis=0).min() < 2:
             return ""
-        column = "r2(np.extract(~np.isnan(b), a), np.extract(~np.isnan(b), b))"
-        return f" (lambda outputs, y: np.mean([{column} for a, b in zip(np.transpose(outputs), np.transpose(y))]) leaves NaN out)"
+        columns = "for a, b in zip(np.transpose(outputs), np.transpose(y))"
+        each = "r2(np.extract(~np.isnan(b), a), np.extract(~np.isnan(b), b))"
+        return f" (lambda outputs, y: np.mean([{each} {columns}]) leaves NaN out)"
     return f" (lambda outputs, y: {function}({there.format('outputs')}, {there.format('y')}{options}) leaves NaN out)"
 
 

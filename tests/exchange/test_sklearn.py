@@ -158,13 +158,14 @@ def test_a_fitted_estimator_goes_on_as_it_would_have(is_early: bool) -> None:
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("is_early", [True, False])
 @pytest.mark.parametrize("is_warm", [True, False])
-def test_a_fresh_estimator_has_no_history_and_can_be_trained(solver: str, is_early: bool, is_warm: bool) -> None:
+def test_a_fresh_estimator_or_one_of_other_sizes_has_no_history(solver: str, is_early: bool, is_warm: bool) -> None:
     there = pytest.importorskip("sklearn.neural_network")
     net, params = trained(dense(4, 6, relu), dense(6, 3))
     fresh = there.MLPClassifier(solver=solver, early_stopping=is_early, warm_start=is_warm, max_iter=3, random_state=0)
-    for given in (fresh, fitted("three classes", solver=solver, early_stopping=is_early, warm_start=is_warm)):
+    options: dict[str, Any] = {"solver": solver, "early_stopping": is_early, "warm_start": is_warm}
+    for given in (fresh, fitted("three classes", **options), fitted("three classes", sizes=(6,), **options)):
         made = to_sklearn(net, params, given, classes=[1, 4, 7])
-        if given is fresh:
+        if given.hidden_layer_sizes != (6,):
             assert (made.n_iter_, made.t_, made.loss_curve_, hasattr(made, "loss_")) == (0, 0, [], False)
         else:
             assert made.n_iter_ == given.n_iter_ > 0
@@ -233,6 +234,10 @@ BAD: Cases = {
     "a scaler of other columns": (
         lambda: to_sklearn(NET, P, FRESH, scaler={"mean": np.zeros(3), "scale": np.ones(3)}), ValueError,
         "to_sklearn: scaler must have the 4 columns that net takes, got 3",
+    ),
+    "a scaler beyond the weights": (
+        lambda: to_sklearn(NET, P, FRESH, scaler={"mean": np.zeros(4), "scale": np.full(4, 1e-310)}), FloatingPointError,
+        "to_sklearn: the weights with a norm or the scaler in them must be finite, got .*",
     ),
     "no scaler": (lambda: to_sklearn(NET, P, FRESH, scaler={}), ValueError, "to_sklearn: scaler must hold 'mean', .*"),
     "an end that does not belong": (
