@@ -156,3 +156,15 @@ def test_the_cold_start_in_the_readme_is_that_of_the_benchmark() -> None:
     figures = re.findall(r"[\d.]+", row)
     assert len(figures) == 8
     assert set(figures) <= set(re.findall(r"\d+(?:\.\d+)?", section))
+def test_every_example_is_in_the_gallery() -> None:
+    examples = {path.name for path in (ROOT / "examples").glob("*.py")}
+    recipes = {f"recipes/{path.name}" for path in (ROOT / "examples" / "recipes").glob("[!_]*.py") if "test_" not in path.name}
+    linked = set(re.findall(r"\]\(([\w/]+\.py)\)", GALLERY))
+    assert examples | recipes == linked
+
+
+def test_every_picture_is_in_the_gallery() -> None:
+    pictures = {f"pictures/{path.name}" for path in (ROOT / "examples" / "pictures").glob("*.svg")}
+    assert pictures == set(re.findall(r"\]\((pictures/\w+\.svg)\)", GALLERY))
+
+
