@@ -103,14 +103,28 @@ def _state(function: str, argument: str, arrays: Mapping[str, ArrayLike]) -> dic
     constraint = "be a mapping of names to arrays (module.state_dict() is one)"
     require(hasattr(arrays, "items"), function, argument, constraint, kind=TypeError, value=arrays)
     check_names(function, argument, arrays)
-    inside = [name for name, value in arrays.items() if hasattr(value, "items")]
-    which = f"be one state dict (take {argument}[{inside[0]!r}])" if inside else ""
+    values: Mapping[str, object] = arrays
+    inside = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+    named = [name for name, value in inside.items() if value and all(isinstance(each, str) for each in value)]
+    which = f"be one state dict (take {argument}[{named[0]!r}])" if named else "be the state dict of a module, and not of an optimiser"
     require(not inside, function, argument, which, f"a mapping of {listed(arrays)}", TypeError)
-    given = {name: as_real(function, f"{argument}[{name!r}]", array) for name, array in arrays.items()}
+    given = {name: _held(function, f"{argument}[{name!r}]", array) for name, array in arrays.items()}
     strange = [f"{name} {a.shape}" for name, a in given.items() if name.rpartition(".")[2] not in _KNOWN or a.ndim > 2]
     modules = "be those of Linear, LayerNorm, BatchNorm1d and Embedding modules"
     require(not strange, function, argument, modules, f"{listed(strange)} as well")
     return {name: array for name, array in given.items() if name.rpartition(".")[2] != _COUNT}
+
+
+def _held(function: str, argument: str, value: ArrayLike) -> AnyArray:
+    """Return an array, or a tensor with its gradients left behind, as an array."""
+    detach = getattr(value, "detach", None)
+    try:
+        return as_real(function, argument, detach() if callable(detach) else value)
+    except TypeError as error:
+        if detach is None:
+            raise
+        constraint = "be a tensor that NumPy can hold (those of module.cpu().float().state_dict() are)"
+        raise TypeError(problem(function, argument, constraint, f"a {type(value).__name__}")) from error
 
 
 def _places(function: str, argument: str, layers: list[tuple[str, Facts]], given: Mapping[str, AnyArray]) -> list[Place]:

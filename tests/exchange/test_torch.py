@@ -135,6 +135,10 @@ BAD: Cases = {
         lambda: from_torch(NET, bad({"model": STATE, "epoch": 3})), TypeError,
         r"from_torch: arrays must be one state dict \(take arrays\['model'\]\), got a mapping of model, epoch",
     ),
+    "the state of an optimiser": (
+        lambda: from_torch(NET, bad({"state": {0: {"step": 1.0}}, "param_groups": [{"lr": 0.1}]})), TypeError,
+        r"from_torch: arrays must be the state dict of a module, and not of an optimiser, got a mapping of state, param_groups",
+    ),
     "one too few": (
         lambda: from_torch(NET, {n: a for n, a in STATE.items() if n != "2.bias"}), ValueError,
         r"from_torch: arrays must hold 2\.bias for out/b \(2,\), got only 0\.weight, 0\.bias, 2\.weight",
