@@ -19,6 +19,8 @@ from nnfunc.values.types import Activation, Array, DType, ElementwiseFn
 
 # Values on and around the usual corners (0, +-1), and in the tails.
 _POINTS = (-20.0, -6.0, -3.0, -2.2, -1.5, -1.0, -0.6, -0.1, 0.0, 0.1, 0.6, 1.0, 1.5, 2.7, 3.0, 6.0, 20.0)
+# Where slopes are measured as well, as a formula may be right near 0 and in the tails only.
+_BETWEEN = tuple(tuple(n / 2 + 0.3 for n in part) for part in (range(-40, 0), range(40)))
 
 
 def check_activation(
@@ -28,7 +30,8 @@ def check_activation(
 
     Laws:
         form; purity of f and df; elementwise; df against slopes by differences
-        (a corner, as relu's at 0, has none and is left out); float32 gives
+        half a unit apart from -20 to 20, and denser around 0 (a corner, as
+        relu's at 0, has none and is left out); float32 gives
         float32 and float64 gives float64, with the same results and no
         float32 on the way; finite at large inputs; the same whatever the memory layout. The library's own
         `softmax` and `log_softmax` are checked as layers.
@@ -78,9 +81,10 @@ def check_activation(
     laws: list[Law] = [
         ("form", partial(_form, f, slope)), *purity_laws(f, (np.array(_POINTS),), ("z",), "f"),
         *purity_laws(slope, (np.array(_POINTS),), ("z",), "df"),
-        ("gradient", partial(not_applicable, "declared") if as_flag("check_activation", "surrogate", surrogate)
-         else partial(gradient_law, subject, {"z": z}, declare={"z": "surrogate=True"})),
         ("elementwise", partial(_elementwise, f, slope)),
+        ("gradient", partial(not_applicable, "declared") if as_flag("check_activation", "surrogate", surrogate)
+         else partial(gradient_law, subject, *({"z": locked(np.array(each))} for each in (_POINTS, *_BETWEEN)),
+                 declare={"z": "surrogate=True"})),
         ("dtype", partial(dtype_law, compute, "{name}", "keep the dtype {dtype} of z", cause)),
         ("stable", partial(stable_law, lambda x: {"f": f(locked(x)), "df": slope(locked(x))}, z)),
         ("precision", partial(precision_law, lambda given: both(given["z"]), {"z": z})),

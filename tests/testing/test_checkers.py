@@ -91,7 +91,7 @@ def test_what_cannot_be_measured_is_no_pass() -> None:
 
 def test_corners_are_counted_and_left_out() -> None:
     found = {r["law"]: r["detail"] for r in check_activation(relu)}
-    assert found["gradient"] == "16 slopes, 1 on corners left out"
+    assert found["gradient"] == "96 slopes, 1 on corners left out"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[], object], str]] = {
     "another's slope": (lambda: check_activation(np.tanh, sigmoid_slope), "gradient"),
     "slope of y for z": (lambda: check_activation(np.tanh, lambda z: 1 - z * z), "gradient"),
     "sign": (lambda: check_activation(np.cos, np.sin), "gradient"),
+    "wrong between 7 and 13": (lambda: check_activation(np.sin, lambda z: np.cos(z) * (np.abs(z - 10) > 3)), "gradient"),
     "exp overflows": (lambda: check_activation(raw_sigmoid, sigmoid_slope), "stable"),
     "in place": (lambda: check_activation(in_place_relu, lambda z: (z > 0) * np.ones_like(z)), "arguments unchanged"),
     "normalised": (
