@@ -416,9 +416,10 @@ def _failure(
     else what `otherwise` says.
     """
     found, which = _replayed(run, failing), ""
-    if found["first"] is not None and found["first"]["tensor"] == "parameter" and before is not None:
+    of_params = found["first"] is not None and found["first"]["tensor"] == "parameter"
+    if of_params and before is not None:
         found, failing, which = _replayed(run, before), before, f" (of step {step - 1})"
-    cause = found["cause"]
+    cause = "the params were so when the run was given them" if of_params and before is None else found["cause"]
     if found["finite"]:
         made = _made_by_transform(run, failing)
         cause = made or (f"{cause}; {otherwise}" if cause else otherwise)

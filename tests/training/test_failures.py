@@ -60,6 +60,13 @@ def test_a_failing_run_tells_why_and_leaves_the_last_state() -> None:
     assert "the data" in rest[1]
 
 
+def test_params_that_were_given_with_nan_are_no_earlier_steps_doing() -> None:
+    params = {**P, "hidden/b": np.full_like(P["hidden/b"], np.nan)}
+    message, state = failure(train(NET, CE, params, X, Y, epochs=1, lr=0.1))
+    assert state is None
+    assert "likely cause: the params were so when the run was given them" in message
+
+
 def test_a_step_that_is_too_long_is_named_in_the_epoch_it_happens() -> None:
     steep = linear_schedule(0.1, 1e38, 1, transition_begin=9)
     message, state = failure(train(dense(4, 2), mse, init(dense(4, 2), 0), X, X[:, :2], epochs=9, lr=steep, size=10))
