@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from command_line import HERE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # %%
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = HERE / "pictures"
 
 # None is bright or dark: each has a contrast of 3 or more with white and with the pages of dark mode.
 INK, GRID = "#7a7f87", "#7a7f8738"

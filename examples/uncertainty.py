@@ -165,7 +165,7 @@ def draw(directory: Path) -> None:
         axes.fill_between(at[:, 0], low, high, color=BLUE, alpha=0.25, linewidth=0, label="from quantile 0.05 to 0.95")
         axes.plot(at, middle, color=BLUE, label="median")
         axes.plot(at, np.sin(2 * at), color=INK, linestyle=":", label="truth, without noise")
-        axes.plot(x[::2], y[::2], "o", color=ORANGE, markersize=3, label="rows to train on")
+        axes.plot(x[::2], y[::2], "o", color=ORANGE, markersize=3, label="half of the rows to train on")
         axes.text(0, -1.55, "no rows here", ha="center")
         axes.set(xlabel="x", ylabel="y", xlim=(-2, 2), ylim=(-1.8, 2))
         axes.legend(loc="upper left", ncols=2)

@@ -59,6 +59,28 @@ def test_an_example_draws_its_pictures_where_it_is_told_to(example: str, tmp_pat
         assert path.stat().st_size < 100_000
 
 
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour, by WCAG 2."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("name", ["INK", "BLUE", "ORANGE", "GREEN", "RED", "VIOLET"])
+def test_a_colour_reads_on_white_and_on_dark_pages(name: str) -> None:
+    own = luminance(getattr(drawing, name)) + 0.05
+    assert 1.05 / own > 3
+    assert min(own / (luminance(page) + 0.05) for page in ("#0d1117", "#1e1e1e", "#22272e")) > 3
+
+
+def test_the_same_drawing_is_the_same_bytes(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("a", "b"):
+        schedules.draw(tmp_path / name)
+    first, again = ((tmp_path / name / "schedules.svg").read_bytes() for name in ("a", "b"))
+    assert first == again
+
+
 def test_where_to_draw() -> None:
     assert drawing.asked(["moons.py"]) is None
     assert drawing.asked(["ipykernel_launcher.py", "-f", "/tmp/kernel.json"]) is None
@@ -112,7 +134,7 @@ def test_the_worst_digits_come_first() -> None:
     right, params = digits.train(0, progress=False)
     x, y, answers, shares = digits.worst(params, 0, 10)
     assert x.shape == (10, 64) and list(shares) == sorted(shares)
-    assert np.sum(y != answers) == round((1 - right) * 360)
+    assert 0 < np.sum(y != answers) <= round((1 - right) * 360)
     assert y[0] != answers[0] and shares[0] < 0.1
     colours = digits.coloured(np.array([[-1.0, 0.0, 0.5]]))
     assert colours.shape == (1, 3, 4) and colours[0, :, 3].tolist() == [1, 0, 0.5]
