@@ -118,7 +118,7 @@ def diagnose(
     if penalty is not None:
         _replay_penalty(penalty, trained(net, held), stages)
     first = _first_bad(stages)
-    warning = unfit or _scale_of_columns(net, inputs)
+    warning = unfit or scale_of_columns(net, inputs)
     if first is None:
         warning = warning or scale_of_targets(loss_fn, targets, _reached(stages))
         return {"finite": True, "first": None, "text": _finite_text(stages), "cause": warning, "stages": stages}
@@ -214,11 +214,17 @@ def _cause(first: Stage, net: Layer, loss_fn: LossFn, params: Params, x: Array, 
     made_in = name.removeprefix(_INPUT_OF) if name.startswith(_INPUT_OF) else name.rpartition("/")[0]
     if kind == "gradient" and made_in in custom:
         return f"a broken step: the way back of a layer that is not the library's own made the gradient of {name}"
-    return _scale_of_columns(net, x) or scale_of_targets(loss_fn, y, None) or _scale_of_params(params)
+    return scale_of_columns(net, x) or scale_of_targets(loss_fn, y, None) or _scale_of_params(params)
 
 
-def _scale_of_columns(net: Layer, x: Array) -> str:
-    """Say which column of the inputs is far larger than the others, if one is; what an embedding looks up has no scale."""
+def scale_of_columns(net: Layer, x: Array, times: float = _LARGE) -> str:
+    """Say which column of the inputs is so many times larger than a usual one, if one is; what an embedding looks up has no scale.
+
+    Example:
+        >>> from nnfunc import dense
+        >>> scale_of_columns(dense(2, 1), np.array([[1.0, 2e4]]))
+        'input scale: column 1 of x reaches 2e+04, a usual one 1; standardize it'
+    """
     if x.ndim != 2:
         return ""
     sizes = np.max(np.abs(x), axis=0).astype(np.float64)
@@ -230,7 +236,7 @@ def _scale_of_columns(net: Layer, x: Array) -> str:
     sizes = sizes[numbers]
     worst = int(np.argmax(np.where(np.isfinite(sizes), sizes, 0)))
     usual = float(np.median(np.delete(sizes, worst))) if sizes.size > 1 else 1.0
-    if not _LARGE * max(usual, 1.0) < sizes[worst] < math.inf:
+    if not times * max(usual, 1.0) < sizes[worst] < math.inf:
         return ""
     return f"input scale: column {numbers[worst]} of x reaches {sizes[worst]:.3g}, a usual one {usual:.3g}; standardize it"
 

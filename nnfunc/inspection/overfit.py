@@ -9,7 +9,7 @@ from typing import Literal, SupportsFloat, SupportsIndex, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnfunc.inspection.diagnosis import scale_of_targets
+from nnfunc.inspection.diagnosis import scale_of_columns, scale_of_targets
 from nnfunc.network.boundary import counted_rows, prepared
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer, is_own_loss
@@ -35,7 +35,7 @@ OverfitCheck = TypedDict(
 )
 
 _EVERY = 10
-_FAR = 30.0  # so many times as far as the outputs reach, targets are a reason why they are not fitted
+_FAR = 30.0  # so many times as far as others, or as the outputs, a column or targets are a reason for not fitting
 
 
 def overfit_check(
@@ -124,10 +124,13 @@ def overfit_check(
             text += f": {blunder}"
         elif not fits:
             _, g = value_and_grads(net, used, held, *tiny, key=key)
-            large = scale_of_targets(loss_fn, tiny[1], _reached(net, held, tiny[0]), _FAR)
+            large = _scales(net, loss_fn, held, tiny)
             text += f": {_cause(net, held, g, tiny[0], first, last, large) + _range_of_outputs(net, loss_fn)}"
+        else:  # by a share of a first loss that the scale of x may have made large
+            large = scale_of_columns(net, tiny[0], _FAR)
+            text += f"; {large}" if large else ""
     except FloatingPointError as error:
-        large = scale_of_targets(loss_fn, tiny[1], _reached(net, held, tiny[0]), _FAR)
+        large = _scales(net, loss_fn, held, tiny)
         fits, last = False, float("inf")
         text = f"{error}: {large or 'lower the learning rate, or look with diagnose'}"
     return {
@@ -167,9 +170,11 @@ def _inference_loss(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: An
     return loss(net, loss_fn, calibrate(net, params, x), x, y)
 
 
-def _reached(net: Layer, params: Params, x: Array) -> float:
-    """Return how far the outputs reach."""
-    return float(np.max(np.abs(forward(net, calibrate(net, params, x), x))))
+def _scales(net: Layer, loss_fn: LossFn, params: Params, batch: tuple[Array, AnyArray]) -> str:
+    """Say whether a column of the inputs, or the targets, are far larger than a network that begins can fit."""
+    x, y = batch
+    reached = float(np.max(np.abs(forward(net, calibrate(net, params, x), x))))
+    return scale_of_columns(net, x, _FAR) or scale_of_targets(loss_fn, y, reached, _FAR)
 
 
 def _cause(net: Layer, params: Params, grads: Params, x: Array, first: float, last: float, large: str) -> str:

@@ -28,6 +28,7 @@ from nnfunc import (
     quantile_loss,
     relu,
     sgd,
+    softmax_cross_entropy,
     standardize,
     tanh,
 )
@@ -144,3 +145,15 @@ BAD: Cases = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_meets_one_clear_sentence(name: str) -> None:
     assert_sentence(*BAD[name])
+
+
+@pytest.mark.parametrize("loss_fn", [softmax_cross_entropy, mse])
+def test_columns_of_very_different_sizes_are_named_whatever_comes_of_it(loss_fn: LossFn) -> None:
+    draw = np.random.default_rng(0)
+    x = np.stack([draw.normal(mean, 5, 30) for mean in (44, 17, 200, 4200)], axis=1).astype(np.float32)
+    y = draw.integers(0, 3, 30) if loss_fn is softmax_cross_entropy else draw.normal(size=(30, 3))
+    net = mlp([4, 16, 3])
+    found = overfit_check(net, loss_fn, init(net, 0), x, y, key=0)
+    assert re.search(r"input scale: column 3 of x reaches 4.2.*, a usual one [\d.]+; standardize it", found["text"]), found
+    scaled = overfit_check(net, loss_fn, init(net, 0), standardize(x, fit_scaler(x)), y, key=0)
+    assert "input scale" not in scaled["text"]
