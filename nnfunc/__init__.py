@@ -72,7 +72,7 @@ The house, in the order that the data goes. A room imports only from rooms above
     inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
     transforms   functions of a network: rows (gradients by row, Jacobians), derivatives, ensembles, least_squares
     training     train: its arguments, state and loop; bars that show how far it is; a batch in shards
-    exchange     to and from other libraries, a file for each, and predictors in Python and C; graph is what exporters read
+    exchange     to and from other libraries, a file for each; predictors in Python and C; graph is what exporters read
     testing      the laws, as checkers for pieces of one's own
 
 A new optimiser is a function in its file of `pieces` and a rule for `stepped`. A new activation is a function and its
@@ -153,5 +153,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Return the names here, but for the types of reports: help() would show 130 lines for each, of what any dict can do."""
+    """Return the names here, without the types of reports: help() has 130 lines for each, of what any dict can do."""
     return sorted(name for name, value in globals().items() if name != "__dir__" and not hasattr(value, "__total__"))

@@ -303,8 +303,9 @@ def _bar(stream: TextIO, tqdm: Callable[..., object]) -> Screen:
             place = yield
             with suppress(Exception):
                 if place is not None:
-                    begun = {"initial": place["start"], "total": place["total"]}
-                    bar = bar or tqdm(**begun, unit=place["unit"] or "it", file=stream, dynamic_ncols=True)
+                    if bar is None:
+                        begun = {"initial": place["start"], "total": place["total"], "unit": place["unit"] or "it"}
+                        bar = tqdm(**begun, file=stream, dynamic_ncols=True)
                     bar.n, bar.initial, bar.total = place["done"], place["start"], place["total"]
                     bar.start_t = time.time() - place["seconds"]
                     bar.set_postfix_str(place["numbers"])

@@ -414,6 +414,13 @@ def test_steps_have_a_bar_of_tqdm_where_it_is_installed(monkeypatch: pytest.Monk
     assert re.match(r"100%\|.*\| 13/13 \[", seen(screen.getvalue())[0])
 
 
+def test_tqdm_counts_what_says_no_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
+    ticking(monkeypatch, 1.0)
+    finish(progress_bar(((i, None) for i in range(30)), file=(screen := terminal(monkeypatch))))
+    assert seen(screen.getvalue())[0].startswith("30it [00:")
+
+
 def test_a_tqdm_that_fails_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     broken: Any = ModuleType("tqdm.auto")
     broken.tqdm = lambda **options: 1 / 0
