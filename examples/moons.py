@@ -96,7 +96,7 @@ def draw(directory: Path, moments: dict[int, Params], reports: list[Report]) -> 
         best, epochs = list(moments)[1], [report["epoch"] for report in reports]
         curve.axvline(best, color=INK, linestyle=":")
         curve.plot(epochs, [report["loss"] for report in reports], color=GREEN)
-        curve.plot(epochs, [report["validation_loss"] for report in reports], color=VIOLET)
+        curve.plot(epochs, np.array([report["validation_loss"] for report in reports], float), color=VIOLET)
         curve.text(best + 8, 0.52, "best epoch")
         curve.text(330, 0.38, "validation", color=VIOLET, ha="right")
         curve.text(330, 0.08, "training", color=GREEN, ha="right")
