@@ -117,22 +117,18 @@ def overfit_check(
                 last = _inference_loss(net, used, stepped, *tiny)
             if on_step is not None:
                 on_step({"step": done, "steps": most, "loss": value})
-        text = f"the loss went from {first:.4g} to {last:.4g}"
-        fits = last <= goal
+        fits, text = last <= goal, f"the loss went from {first:.4g} to {last:.4g}"
         blunder = unfit or _always_right(net, loss_fn, held, tiny[0])
         if blunder:
             text += f": {blunder}"
         elif not fits:
             _, g = value_and_grads(net, used, held, *tiny, key=key)
-            large = _scales(net, loss_fn, held, tiny)
-            text += f": {_cause(net, held, g, tiny[0], first, last, large) + _range_of_outputs(net, loss_fn)}"
-        else:  # by a share of a first loss that the scale of x may have made large
-            large = scale_of_columns(net, tiny[0], _FAR)
-            text += f"; {large}" if large else ""
+            text += f": {_cause(net, loss_fn, held, g, tiny, last > first)}{_range_of_outputs(net, loss_fn)}"
+        elif large := scale_of_columns(net, tiny[0], _FAR):
+            text += f"; {large}"  # it fits by a share of a first loss that this may have made large
     except FloatingPointError as error:
-        large = _scales(net, loss_fn, held, tiny)
         fits, last = False, float("inf")
-        text = f"{error}: {large or 'lower the learning rate, or look with diagnose'}"
+        text = f"{error}: {_scales(net, loss_fn, held, tiny) or 'lower the learning rate, or look with diagnose'}"
     return {
         "verdict": "fits" if fits else "does not fit", "first_loss": first, "last_loss": last, "target": goal,
         "steps": done, "rows": len(chosen), "text": text,
@@ -173,19 +169,26 @@ def _inference_loss(net: Layer, loss_fn: LossFn, params: Params, x: Array, y: An
 def _scales(net: Layer, loss_fn: LossFn, params: Params, batch: tuple[Array, AnyArray]) -> str:
     """Say whether a column of the inputs, or the targets, are far larger than a network that begins can fit."""
     x, y = batch
+    large = scale_of_columns(net, x, _FAR)
+    if large:
+        return large
     reached = float(np.max(np.abs(forward(net, calibrate(net, params, x), x))))
-    return scale_of_columns(net, x, _FAR) or scale_of_targets(loss_fn, y, reached, _FAR)
+    return scale_of_targets(loss_fn, y, reached, _FAR)
 
 
-def _cause(net: Layer, params: Params, grads: Params, x: Array, first: float, last: float, large: str) -> str:
+def _cause(
+    net: Layer, loss_fn: LossFn, params: Params, grads: Params, batch: tuple[Array, AnyArray], rose: bool
+) -> str:
     """Say why a tiny batch is most likely not fitted."""
+    x = batch[0]
     without = [name for name in trained(net, params) if name not in grads or not grads[name].any()]
     if without:
         return f"no gradient reaches {', '.join(without)} (zero or dead layers; check the initialisation)"
     if len(np.unique(x.reshape(len(x), -1), axis=0)) < len(x):
         return "some rows have equal inputs; if their targets differ, no network fits them"
+    large = _scales(net, loss_fn, params, batch)
     if large:
         return large
-    if last > first:
+    if rose:
         return "it rose; lower the learning rate, and check the gradients with check_grads"
     return "more steps or a larger network may fit; if not, check the gradients with check_grads"

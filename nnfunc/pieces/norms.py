@@ -224,10 +224,10 @@ def _normalised(x: Array, gamma: Array, beta: Array, eps: float, axis: int) -> t
         products: Array = dy * d
 
         def dx() -> Array:
-            along = _weighted_means(products, gamma, axis)
+            along = _means(products, axis, gamma)
             for _ in range(3):  # one by one, as the cube may overflow
                 along *= inverse
-            shift = _weighted_means(dy, gamma, axis)
+            shift = _means(dy, axis, gamma)
             shift *= inverse
             g: Array = dy * scale
             g -= d * along
@@ -255,17 +255,16 @@ def _centred(x: Array, eps: Array, axis: int) -> tuple[Array, Array]:
     return d, np.sqrt(inverse, out=inverse)
 
 
-def _weighted_means(a: Array, gamma: Array, axis: int) -> Array:
-    """Return the means of a * gamma along an axis, which stays."""
-    sums: Array = (ones(len(a), a.dtype).dot(a) * gamma)[None, :] if axis == 0 else a.dot(gamma)[:, None]
-    sums /= number(a.shape[axis], a.dtype)
-    return sums
-
-
-def _means(a: Array, axis: int) -> Array:
-    """Return the means along an axis, which stays, by a product with ones: a third of the time of a sum."""
+def _means(a: Array, axis: int, gamma: Array | None = None) -> Array:
+    """Return the means along an axis, which stays, of a or of a * gamma, by a product: a third of the time of a sum."""
     n = a.shape[axis]
-    sums: Array = ones(n, a.dtype).dot(a)[None, :] if axis == 0 else a.dot(ones(n, a.dtype))[:, None]
+    sums: Array
+    if axis == 1:
+        sums = a.dot(ones(n, a.dtype) if gamma is None else gamma)[:, None]
+    else:
+        sums = ones(n, a.dtype).dot(a)[None, :]
+        if gamma is not None:
+            sums *= gamma
     sums /= number(n, a.dtype)
     return sums
 
