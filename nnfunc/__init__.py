@@ -71,7 +71,7 @@ The house, in the order that the data goes. A room imports only from rooms above
       verbs        init, forward, loss, grads and their like; calibration
     inspection   what is inside, and is it right: summary, statistics, diagnosis, gradcheck, overfit, comparison, tables
     transforms   functions of a network: rows (gradients by row, Jacobians), derivatives, ensembles, least_squares
-    training     train: its arguments, state and loop; bars that show how far it is; a batch in shards
+    training     train: its arguments, state, loop and failures; bars that show how far it is; a batch in shards
     exchange     to and from other libraries, a file for each; predictors in Python and C; graph is what exporters read
     testing      the laws, as checkers for pieces of one's own
 

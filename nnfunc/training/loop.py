@@ -1,4 +1,4 @@
-"""Training: a generator that yields the new state and a report after each epoch, and what it says when a step fails.
+"""Training: a generator that yields the new state and a report after each epoch.
 
 The loop stays the user's: `progress_bar` wraps the generator, printing, plotting
 and saving happen between two of its values, ``break`` stops it.
@@ -6,22 +6,19 @@ and saving happen between two of its values, ``break`` stops it.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import SupportsFloat, SupportsIndex, TypeAlias, TypeVar
+from typing import SupportsFloat, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nnfunc.inspection.comparison import refuse_misfits
-from nnfunc.inspection.diagnosis import Diagnosis, diagnose
-from nnfunc.network.boundary import prepared, value_and_grads_pass
+from nnfunc.network.boundary import value_and_grads_pass
 from nnfunc.network.calibration import calibrate
 from nnfunc.network.guard import check_layer
 from nnfunc.network.kinds import statistics, trained
-from nnfunc.network.logits import on_logits
 from nnfunc.pieces.clipping import global_norm
 from nnfunc.pieces.data import as_rows, batches
 from nnfunc.pieces.masking import is_masked
@@ -30,12 +27,13 @@ from nnfunc.pieces.norms import statistics_among
 from nnfunc.pieces.optimizers import sgd
 from nnfunc.pieces.schedules import constant_schedule
 from nnfunc.training.arguments import (
-    Data, Order, Run, Validation, as_given, check_functions, misfit_of_targets, scores, training_data, try_pieces,
+    Order, Run, Validation, as_given, check_functions, misfit_of_targets, scores, training_data, try_pieces,
     validation_data,
 )
+from nnfunc.training.failures import Step, batch_of, failure, refused_row
 from nnfunc.training.state import Report, StepReport, key_words, packed, resumed, unpacked
-from nnfunc.values.arrays import all_finite, lasting, locked, where_not_finite
-from nnfunc.values.checks import as_number, as_size, describe, problem, require, restated, shortened
+from nnfunc.values.arrays import all_finite, lasting
+from nnfunc.values.checks import as_number, as_size, describe, problem, require, restated
 from nnfunc.values.keys import fold_in
 from nnfunc.values.params import checked_params, mapped, sealed, section
 from nnfunc.values.types import (
@@ -45,13 +43,9 @@ from nnfunc.values.types import (
 S = TypeVar("S")
 R = TypeVar("R")
 
-Step: TypeAlias = tuple[Params, Rows, Key]
-"""The params before a step, which rows of the run's data its batch is made of, and its key."""
-
 _NEVER = 2**61
 _PAIRS = "be a generator of pairs (state, report), as train is"
 _OVERFLOW = "a batch norm's inputs overflow over all rows: lower the learning rate, or standardize x"
-_TOO_LONG = "the step that this batch gave was too long: lower the learning rate, or clip the gradients"
 
 
 def train(
@@ -316,7 +310,7 @@ def _calibrated(run: Run, params: Params, report: Report, last: Step) -> Params:
         return calibrate(run["net"], params, x if len(numbers) == len(x) else x[numbers])
     except FloatingPointError as error:
         message = problem("train", "calibration on all rows", "give finite statistics", str(error))
-        told = _failure(run, message, report["epoch"] - 1, report["step"] - 1, (params, *last[1:]), None, _OVERFLOW)
+        told = failure(run, message, report["epoch"] - 1, report["step"] - 1, (params, *last[1:]), None, _OVERFLOW)
         raise FloatingPointError(told) from error
 
 
@@ -342,19 +336,19 @@ def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Repo
             rate = as_number("train", f"lr at step {step}", rate, least=0)
         lr = rate * scale
         try:
-            batch = _batch(run, rows)
+            batch = batch_of(run, rows)
             value, g = value_and_grads_pass("train", net, loss_fn, params, *batch, mean_weight, penalty, now[2])
             sent = g if transform is None else transform(g)
             if transform is not None and not hasattr(sent, "items"):
                 raise TypeError(problem("train", "transform", "give gradients by name", describe(sent)))
             stepped = optimizer_step(params, sent, optimizer_state, lr)
         except FloatingPointError as error:
-            raise FloatingPointError(_failure(run, str(error), epoch, step, now, before)) from error
+            raise FloatingPointError(failure(run, str(error), epoch, step, now, before)) from error
         except (TypeError, ValueError) as error:
             misfit = misfit_of_targets(run, params, rows, now[2])
             if misfit:
                 raise ValueError(misfit) from error
-            row = _refused_row(run, now)
+            row = refused_row(run, now)
             if not row:
                 raise
             raise restated(error, f"{error} ({row})") from error
@@ -367,18 +361,12 @@ def _steps(run: Run, sections: Mapping[str, State]) -> tuple[Params, State, Repo
             on_step({"epoch": epoch + 1, "step": step, "steps": steps, "loss": value, "lr": float(lr)})
     if not all_finite(*params.values()):
         message = "train: params must be finite, got a step that made them not so"
-        raise FloatingPointError(_failure(run, message, epoch, step - 1, now, None))
+        raise FloatingPointError(failure(run, message, epoch, step - 1, now, None))
     report: Report = {
         "epoch": epoch + 1, "epochs": run["epochs"], "step": step, "loss": total / count, "validation_loss": None,
         "metrics": {}, "lr": float(lr), "grad_norm": _norm_of(g), "seconds": 0.0, "rows_per_second": 0.0,
     }
     return params, optimizer_state, report, now, count
-
-
-def _batch(run: Run, rows: Rows) -> Data:
-    """Return some rows of the data."""
-    x, y, weight = run["data"]
-    return x[rows], y[rows], None if weight is None else weight[rows]
 
 
 def _norm_of(grads: Params) -> float:
@@ -403,97 +391,3 @@ def _row_batches(run: Run, epoch: int) -> list[Rows]:
     if len(found) > 1 and len(found[-1]) == 1 and run["statistics"]:
         found[-2:] = [np.concatenate(found[-2:])]
     return found
-
-
-def _failure(
-    run: Run, message: str, epoch: int, step: int, failing: Step, before: Step | None, otherwise: str = _TOO_LONG
-) -> str:
-    """Return the message of a failing step with the diagnosis of its batch.
-
-    If the params were bad already, it is the step before that made them so,
-    and its batch is the one that is replayed. If everything in the batch is
-    finite, its gradients too, it is the transform that made them not so, or
-    else what `otherwise` says.
-    """
-    found, which = _replayed(run, failing), ""
-    of_params = found["first"] is not None and found["first"]["tensor"] == "parameter"
-    if of_params and before is not None:
-        found, failing, which = _replayed(run, before), before, f" (of step {step - 1})"
-    cause = "the params were so when the run was given them" if of_params and before is None else found["cause"]
-    if found["finite"]:
-        made = _made_by_transform(run, failing)
-        cause = made or (f"{cause}; {otherwise}" if cause else otherwise)
-    return (
-        f"{shortened(message, 350)}, at step {step} of epoch {epoch + 1}\n"
-        f"  first bad tensor{which}: {shortened(found['text'], 200)}{_data_row(run, found, failing)}\n"
-        f"  likely cause: {shortened(cause, 250)}\n"
-        f"  {'the state that was yielded last is' if epoch else 'the params that were given are'} as before"
-    )
-
-
-def _refused_row(run: Run, failing: Step) -> str:
-    """Say which row of the data it is, if a layer or the loss refuses some rows of a batch and not others."""
-    (params, rows, key), (x, y, _) = failing, _batch(run, failing[1])
-    net, loss_fn = on_logits(run["net"], run["loss_fn"])
-    refused: list[int] = []
-    tried: Callable[[slice], object]
-    with np.errstate(all="ignore"):
-        try:
-            net, held, inputs = prepared("train", net, params, x, key)
-        except Exception:
-            return ""
-        what, tried = "x", lambda part: net[1](held, inputs[part], key)
-        with contextlib.suppress(Exception):
-            outputs = locked(net[1](held, inputs, key)[0])
-            what, tried = "y", lambda part: loss_fn(outputs[part], locked(y[part]))
-        for row in range(len(rows)):
-            try:
-                tried(slice(row, row + 1))
-            except (TypeError, ValueError):
-                refused.append(row)
-    if not refused or len(refused) == len(rows) > 1:
-        return ""
-    return f"row {refused[0]} of this batch is row {rows[refused[0]]} of {what}"
-
-
-def _replayed(run: Run, step: Step) -> Diagnosis:
-    """Diagnose the batch of a step."""
-    params, rows, key = step
-    x, y, weight = _batch(run, rows)
-    return diagnose(run["net"], run["loss_fn"], params, x, y, weight=weight, penalty=run["penalty"], key=key)
-
-
-def _data_row(run: Run, found: Diagnosis, step: Step) -> str:
-    """Say which row of the data the first bad value belongs to, unless all are bad or it belongs to none."""
-    first, rows = found["first"], step[1]
-    if first is None or not first["index"] or first["tensor"] in ("parameter", "penalty"):
-        return ""
-    of_params = first["tensor"] == "gradient" and first["name"] != "outputs"
-    if of_params or (first["bad"] == first["size"] and len(rows) > 1):
-        return ""
-    row = first["index"][0]
-    what = "y" if first["tensor"] == "target" else "x"
-    return f"; row {row} of this batch is row {rows[row]} of {what}"
-
-
-def _made_by_transform(run: Run, step: Step) -> str:
-    """Say what the transform makes of the step's gradients, which are finite, if that is not."""
-    params, rows, key = step
-    transform = run["transform"]
-    if transform is None:
-        return ""
-    try:
-        batch = _batch(run, rows)
-        mean_weight = None if batch[2] is None else 1.0
-        _, g = value_and_grads_pass("train", run["net"], run["loss_fn"], params, *batch, mean_weight, run["penalty"], key)
-    except FloatingPointError:
-        return ""  # the mean of finite losses overflows; the transform was never reached
-    try:
-        sent = transform(g)
-    except FloatingPointError as error:
-        return f"the transform, which is given finite gradients: {error}"
-    for name, array in sent.items():
-        found = where_not_finite(np.asarray(array))
-        if found:
-            return f"the transform: it makes {found} of the gradient of {name}, which is finite"
-    return ""
