@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 
 import numpy as np
@@ -16,6 +15,7 @@ from nnfunc.network.guard import check_layer as check_arguments
 from nnfunc.network.kinds import statistics, takes_codes
 from nnfunc.testing.gradients import Subject, gradient_law, listed, weights_for
 from nnfunc.testing.laws import Law, LawResult, Verdict, breach, judged, not_applicable, set_back, stumbled
+from nnfunc.testing.noise import accepts, noise_law
 from nnfunc.testing.purity import bits, purity_laws
 from nnfunc.testing.samples import (
     check_close, check_finite, close, dtype_law, first_difference, in_dtype, key_law, layout_law, offset_law, own_rows,
@@ -29,15 +29,9 @@ from nnfunc.values.types import Array, DType, Key, Layer, Params, Pullback
 _ROWS = 32
 _TRAINING: Key = (3, 1)
 
-# How many keys are tried, how many for a mean over keys, and on at least how many rows.
-_KEYS = 64
-_MEAN_KEYS = 400
-_NOISY_ROWS = 64
-
 # Of a layer so large that fewer slopes than this can be tried, other laws try less too.
 _FEW = 30
 _FEW_ROWS = 6
-_DRAWN = 300_000
 _LARGE_BATCH = 40
 
 
@@ -107,9 +101,9 @@ def check_layer(
             held = _start(layer, rows, params)
             few = affordable(held, rows) < _FEW
             rows = locked(rows[:_FEW_ROWS]) if few else rows
-            own = own_rows(rows, partial(_runs, layer, held, modes), 2 if few else 5, moved=x_slope)
+            own = own_rows(rows, partial(accepts, layer, held, modes), 2 if few else 5, moved=x_slope)
             moved_params = shifted(held)
-            away = moved_params if _runs(layer, moved_params, modes, own) else held
+            away = moved_params if accepts(layer, moved_params, modes, own) else held
             dy = weights_for(layer[1](in_dtype(held, FLOAT64), own.copy(), modes[0])[0])
             there = {name: array.copy() for name, array in away.items()}
             at_first = bits(_there_and_back(layer, there, own.copy(), dy.copy(), modes[0]))
@@ -120,11 +114,7 @@ def check_layer(
     _check_declared("surrogate", surrogate, (*held, "x"))
     none = set(fixed) | set(statistics(layer)) | set(surrogate)
     moved = tuple(name for name in held if name not in none)
-    points = [(held, rows), (away, own)]
-    above = {name for name in moved if away[name].min(initial=1) > 0}
-    below = {name: locked(-array) if name in above else array for name, array in away.items()}
-    if above and _runs(layer, below, modes, own):
-        points.append((below, own))  # what is drawn or starts above 0 does not always stay there
+    points = [(held, rows), (away, own), *_below_zero(layer, away, own, modes, moved)]
     given, declared = partial(not_applicable, "params were given"), partial(not_applicable, "declared")
     laws: list[Law] = [form, ("init", partial(_init, layer, few) if params is None else given)]
     tried = modes[:1] if keyless else modes
@@ -151,7 +141,7 @@ def check_layer(
         ("one row", partial(_one_row, layer, away, own) if rowwise else declared),
         ("rows independent", partial(_rows_independent, layer, away, own) if rowwise else declared),
         ("gradients add up", partial(_add_up, layer, away, own) if rowwise else declared),
-        ("keys", partial(_draws, layer, held, own, inference, noise, unbiased, keyless, x_slope)),
+        ("keys", partial(noise_law, layer, held, own, inference, noise, unbiased, keyless, x_slope)),
         ("stable", partial(stable_law, everything, np.concatenate([own, -own])) if x_slope else declared),
         ("offset", partial(_offset, layer, held, own, modes) if x_slope else declared),
         ("precision", partial(precision_law, lambda given: quiet(given["x"]), {"x": own}) if x_slope else declared),
@@ -160,6 +150,15 @@ def check_layer(
         ("same at the end", partial(_as_at_first, layer, away, own, dy, modes[0], at_first)),
     ]
     return judged("check_layer", laws, report)
+
+
+def _below_zero(
+    layer: Layer, params: Params, x: Array, modes: list[Key | None], moved: tuple[str, ...]
+) -> list[tuple[Params, Array]]:
+    """Return a point where params are below 0 that are above, as what starts there does not always stay there."""
+    above = {name for name in moved if params[name].min(initial=1) > 0}
+    below = {name: locked(-array) if name in above else array for name, array in params.items()}
+    return [(below, x)] if above and accepts(layer, below, modes, x) else []
 
 
 def _check_declared(argument: str, names: Collection[str], known: tuple[str, ...]) -> None:
@@ -194,15 +193,6 @@ def _start(layer: Layer, x: Array, params: Params | None) -> Params:
     held, _ = checked_params("check_layer", layer[0](0, FLOAT64) if params is None else params)
     held = in_dtype(held, FLOAT64)
     return calibrate(layer, held, x) if statistics(layer) else held
-
-
-def _runs(layer: Layer, params: Params, modes: list[Key | None], x: Array) -> bool:
-    """Say whether the layer accepts these rows."""
-    try:
-        with np.errstate(all="ignore"):
-            return all(np.isfinite(layer[1](params, x.copy(), mode)[0]).all() for mode in modes)
-    except (ValueError, IndexError, TypeError, ArithmeticError):
-        return False
 
 
 def _there_and_back(layer: Layer, params: Params, x: Array, dy: Array, key: Key | None) -> tuple[Array, Params, Array]:
@@ -319,7 +309,7 @@ def _calls_apart(layer: Layer, params: Params, x: Array, key: Key | None, x_slop
     y, pullback = layer[1](params, x, key)
     kept, dy = bits(y), locked(weights_for(y))
     alone = bits(_there_and_back(layer, params, x, dy, key)[1:])
-    moves = x_slope and _runs(layer, params, [key], x[::-1] + 0.125)
+    moves = x_slope and accepts(layer, params, [key], x[::-1] + 0.125)
     layer[1](params, locked(x[::-1] + 0.125 if moves else x[::-1].copy()), key)[1](dy)
     grads, dx = pullback(dy)
     late = bits((grads, dx()))
@@ -354,7 +344,7 @@ def _gradient(
         return {**grads, name: dx()}
 
     # A layer that takes certain values only, such as indices, has no slope that could be measured.
-    refused = x_slope and not all(_runs(layer, params, [key], x + way) for params, x in points for way in (1e-5, -1e-5))
+    refused = x_slope and not all(accepts(layer, params, [key], x + way) for params, x in points for way in (1e-5, -1e-5))
     names = (*moved, name) if x_slope and not refused else moved
     subject: Subject = {"forward": lambda case: called(case)[0], "back": back, "rows": (name,), "moved": names}
     declare = {each: f"surrogate=[{each!r}] for another gradient, fixed=[{each!r}] for none" for each in moved}
@@ -467,75 +457,3 @@ def _layout(layer: Layer, params: Params, x: Array, modes: list[Key | None]) -> 
     plain = _everything(layer, params, modes, x)
     strange = _everything(layer, {name: reordered(array) for name, array in params.items()}, modes, reordered(x))
     return layout_law(plain, strange, "what is given", _largest(plain))
-
-
-def _draws(
-    layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, unbiased: bool, keyless: bool,
-    x_slope: bool,
-) -> Verdict:
-    """Check over many keys that every part of a key matters, and that the mean over keys is inference."""
-    forward = layer[1]
-
-    def outputs(keys: Iterable[Key]) -> list[Array]:
-        return [forward(params, x, key)[0] for key in keys]
-
-    if keyless and not noise:
-        return not_applicable("draws nothing, for one key")
-    count = max(4, min(_KEYS, affordable(params, x) // 4, _DRAWN // x.size))
-    groups = {
-        "0, 1, 2, ...": outputs(range(count)),
-        "(0, 0), (0, 1), ...": outputs((0, i) for i in range(count)),
-        "(0, 1, 0), (0, 1, 1), ...": outputs((0, 1, i) for i in range(count)),
-        "(0, 5), (1, 5), ...": outputs((i, 5) for i in range(count)),
-        "(0, 63), (1, 62), ...": outputs((i, _KEYS - 1 - i) for i in range(count)),
-    }
-    varied = {keys: len({bits(y) for y in group}) > 1 for keys, group in groups.items()}
-    if not any(varied.values()):
-        return _without_noise(layer, params, x, inference, noise, groups["0, 1, 2, ..."][0], x_slope)
-    if noise is False:
-        breach("y", "not depend on the key, as declared", "other values for other keys")
-    for keys, moves in varied.items():
-        if not moves:
-            cause = "only a part of the key is used"
-            breach(f"y for the keys {keys}", "differ from key to key", "the same for all", cause)
-    forth, back = (outputs(keys) for keys in (((i, 70 + i) for i in range(count)), ((70 + i, i) for i in range(count))))
-    if all(bits(a) == bits(b) for a, b in zip(forth, back, strict=True)):
-        cause = "the order in the key is lost, by a sum or a set"
-        breach("y for the keys (0, 70) and (70, 0), (1, 71) and (71, 1), ...", "differ", "the same for all", cause)
-    if not inference:
-        return "pass", "differs from key to key"
-    x = locked(np.tile(x, (math.ceil(_NOISY_ROWS / len(x)), *[1] * (x.ndim - 1))))
-    still = forward(params, x, None)[0]
-    if bits(forward(params, x, 0)[0]) == bits(still) != bits(forward(params, x, 1)[0]):
-        breach("y for the key 0", "be that of a training pass", "inference", "0 is a key: ask whether key is None")
-    # Of a mean that goes through a curve, nothing simple holds.
-    runs = x_slope and _runs(layer, params, [None], 2 * x)
-    linear = runs and close(forward(params, locked(2 * x), None)[0], 2 * still)
-    if not unbiased or params or not linear or not still.any():
-        return "pass", "differs from key to key"
-    many = max(8, min(_MEAN_KEYS, _DRAWN // x.size))
-    shares = [float(np.vdot(y, still) / np.vdot(still, still)) for y in outputs((9, i) for i in range(many))]
-    mean, spread = float(np.mean(shares)), float(np.std(shares)) / math.sqrt(many)
-    if abs(mean - 1) > max(0.01, 6 * spread):
-        cause = "what is kept must be scaled by 1 / (1 - rate), in training or, inverted, at inference"
-        breach("the mean of y over keys", "be y without a key", f"{mean:.2f} times that", cause)
-    return "pass", "differs from key to key, and its mean is inference"
-
-
-def _without_noise(
-    layer: Layer, params: Params, x: Array, inference: bool, noise: bool | None, trained: Array,
-    x_slope: bool,
-) -> Verdict:
-    """Judge a layer that gives the same for all keys, whether it was meant to or not."""
-    if noise:
-        breach("y", "differ from key to key, as declared", "the same for all keys tried", "the key is ignored")
-    if not inference or noise is False or close(layer[1](params, x, None)[0], trained):
-        return "not applicable", "draws nothing"
-    other = np.array(x)
-    other[0] = x[0] * 0.5 + x[-1] * 0.5 + 0.25 if x_slope else x[-1]
-    if not _runs(layer, params, [0], other):
-        return not_applicable("draws nothing; other rows are refused")
-    if close(layer[1](params, locked(other), 0)[0][1:], trained[1:]):
-        cause = "the key is ignored, and one mask is used for all; declare noise=False if nothing is meant to be drawn"
-        breach("y", "differ from key to key, as a key changes it", "the same for all keys tried", cause)
-    return "not applicable", "draws nothing; rows touch in training"
