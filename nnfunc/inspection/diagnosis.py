@@ -22,7 +22,7 @@ from nnfunc.pieces.losses import gaussian_nll, huber, mae, mse, quantile_loss
 from nnfunc.pieces.masking import unmasked
 from nnfunc.values.arrays import all_finite
 from nnfunc.values.checks import base_function, check_callable, label
-from nnfunc.values.params import joined
+from nnfunc.values.params import joined, paths_above
 from nnfunc.values.types import AnyArray, Array, Key, Layer, LossFn, Params, Penalty
 
 Tensor: TypeAlias = Literal[
@@ -270,7 +270,7 @@ def _replay(
     spoilt: set[str] = set()  # paths at and above what puts out a value that is not
     inside: dict[str, list[Array]] = {}  # by path: the params below it
     for name, array in params.items():
-        for above in _above(name):
+        for above in ("", *paths_above(name)):
             inside.setdefault(above, []).append(array)
 
     def note(path: str, tensor: Array) -> None:
@@ -285,7 +285,7 @@ def _replay(
             came = layer in spoilt if layer in made_of_layers else after_z and stages[-1]["bad"] > 0
             stages.append(_stage(layer, "activation" if after_z else "output", tensor, clean[layer] and not came))
             if stages[-1]["bad"]:
-                spoilt.update(_above(layer), (layer,))
+                spoilt.update(("", layer), paths_above(layer))
             clean[layer] = clean[layer] and all_finite(tensor)
         elif what == "dy":
             clean[layer] = clean[layer] and all_finite(tensor)
@@ -322,11 +322,6 @@ def _stage(name: str, tensor: Tensor, array: AnyArray, clean: bool) -> Stage:
         "bad": bad, "size": array.size, "index": first, "value": None if first is None else float(array[first]),
         "lowest": float(rest.min()) if rest.size else None, "highest": float(rest.max()) if rest.size else None,
     }
-
-
-def _above(path: str) -> list[str]:
-    """Return the paths of all that a path lies in, the network's own, which is empty, first."""
-    return ["", *(path[:i] for i, letter in enumerate(path) if letter == "/")]
 
 
 def _first_bad(stages: list[Stage]) -> Stage | None:

@@ -19,7 +19,7 @@ from nnfunc.pieces.layers import column_sums, dense_forward, dense_outputs, prod
 from nnfunc.values.arrays import locked
 from nnfunc.values.checks import listed, problem, restated, shortened
 from nnfunc.values.keys import key_path, split
-from nnfunc.values.params import check_names, joined
+from nnfunc.values.params import check_names, joined, paths_above
 from nnfunc.values.types import (
     Array, Branch, CombineFn, DType, ForwardFn, InitFn, InputGradient, Key, OwnForward, Params, Pullback,
 )
@@ -264,12 +264,11 @@ def _layer_fields(names: Names, params: Names) -> tuple[Fields, ...]:
     """
     fields: dict[str, tuple[list[str], list[str]]] = {name: ([], []) for name in names}
     for full in params:
-        cuts = [i for i, letter in enumerate(full) if letter == "/"]
-        cut = next((cut for cut in cuts if full[:cut] in fields), None)
-        if cut is None:
+        name = next((path for path in paths_above(full) if path in fields), None)
+        if name is None:
             raise ValueError(problem("chain", full, "belong to one of its layers", listed(names)))
-        fields[full[:cut]][0].append(full[cut + 1 :])
-        fields[full[:cut]][1].append(full)
+        fields[name][0].append(full[len(name) + 1 :])
+        fields[name][1].append(full)
     return tuple((tuple(short), tuple(full)) for short, full in fields.values())
 
 

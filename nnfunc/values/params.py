@@ -9,7 +9,7 @@ back frozen mappings.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from math import prod
@@ -114,7 +114,7 @@ def select(params: Params, path: str) -> Params:
     require(isinstance(path, str), "select", "path", "be a string", kind=TypeError, value=path)
     found = section(params, path)
     if not found:
-        paths = dict.fromkeys(name[:i] for name in params for i, letter in enumerate(name) if letter == "/")
+        paths = dict.fromkeys(path for name in params for path in paths_above(name))
         require(False, "select", "path", f"be one with params below it ({listed(paths)})", value=path)
     return mapped(lasting, {name: as_real("select", joined(path, name), array) for name, array in found.items()})
 
@@ -344,6 +344,16 @@ def is_weight(name: str, array: Array) -> bool:
     """
     last = name.rpartition("/")[2]
     return last == "W" or (array.ndim > 1 and last not in _NO_WEIGHTS)
+
+
+def paths_above(name: str) -> Iterator[str]:
+    """Yield the paths of all that a name lies in, the outermost first.
+
+    Example:
+        >>> list(paths_above("enc/0/W"))
+        ['enc', 'enc/0']
+    """
+    return (name[:i] for i, letter in enumerate(name) if letter == "/")
 
 
 def joined(path: str, name: str) -> str:
